@@ -1,0 +1,74 @@
+# `make` sets up and runs the pipeline on the sample; `make test` sets up and passes the tests; `make help` lists the rest.
+SHELL := bash
+.DEFAULT_GOAL := run
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Nothing of a pipeline over patients' reports calls home.
+export HF_HUB_DISABLE_TELEMETRY := 1
+export DO_NOT_TRACK := 1
+export UNSLOTH_DISABLE_STATISTICS := 1
+export DVC_NO_ANALYTICS := 1
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+export TOKENIZERS_PARALLELISM := false
+
+NBS := $(sort $(wildcard nbs/*.ipynb))
+# Notebooks without a stage: the site shows them executed too.
+PLAIN := index 00_core 01_sample
+
+.PHONY: run test setup data key doctor lab site profile readme clean-notebooks lock wheel help
+
+run: setup key data  ## set up, then run the whole pipeline on data/ and show the scores (the default)
+	dvc repro
+	medllm-scores
+
+test: setup key data  ## set up, then run every test: the notebooks' own, then tests/
+	nbdev_test --n_workers 2
+	pytest tests
+
+setup: .venv/.ready  ## the environment in .venv, and Debian's packages
+
+.venv/.ready: requirements/lock.txt requirements/setup.sh settings.ini setup.py
+	requirements/setup.sh
+	touch $@
+
+data: setup
+	@[ -e data ] || dvc pull --quiet data.dvc
+
+key: setup  ## a key file for the PHI at rest, if there is none
+	@medllm-key > /dev/null
+
+doctor: setup  ## what this machine has, and which profile fits it
+	@medllm-doctor
+
+lab: setup key data  ## JupyterLab on the project's kernel
+	jupyter lab --notebook-dir=. nbs
+
+profile: setup  ## make profile NAME=laptop: lay profiles/NAME.yaml over params.yaml
+	@medllm-profile "$(NAME)"
+	@git --no-pager diff --stat -- params.yaml
+
+site: setup key data  ## the executed notebooks as a searchable static site in reports/site
+	mkdir -p reports/nbs
+	for nb in $(PLAIN); do papermill nbs/$$nb.ipynb reports/nbs/$$nb.ipynb -k python3 --cwd . --no-progress-bar || exit 1; done
+	rm -rf reports/site reports/site-src && mkdir -p reports/site-src
+	cp site/conf.py reports/nbs/*.ipynb reports/site-src/
+	python site/toc.py reports/site-src
+	sphinx-build -q -b html reports/site-src reports/site
+	@echo "open reports/site/index.html"
+
+readme: setup  ## README.md from nbs/index.ipynb
+	jupyter nbconvert --to markdown --log-level WARN --output-dir . --output README nbs/index.ipynb
+
+clean-notebooks: setup  ## strip outputs, then export the modules and the README: before a commit
+	nbstripout --keep-id $(NBS)
+	nbdev_clean
+	nbdev_export
+	$(MAKE) readme
+
+lock:  ## resolve requirements/lock.txt again (needs uv)
+	requirements/lock.sh
+
+wheel: setup  ## a wheel of the package in dist/
+	python -m build --wheel --outdir dist .
+
+help:
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 24

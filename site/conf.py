@@ -1,0 +1,15 @@
+"Sphinx configuration of the site: the executed notebooks as they are, never executed again."
+project = "medllm_nb"
+copyright = "2026, the medllm_nb contributors"
+extensions = ["myst_nb"]
+nb_execution_mode = "off"
+nb_merge_streams = True
+nb_output_stderr = "remove"
+myst_heading_anchors = 3
+myst_enable_extensions = ["dollarmath"]
+exclude_patterns = ["_build"]
+suppress_warnings = ["mystnb.unknown_mime_type", "myst.header", "myst.xref_missing"]
+html_theme = "alabaster"
+html_theme_options = {"description": "From a folder of reports to an evaluated model", "page_width": "1200px", "sidebar_width": "240px", "fixed_sidebar": True}
+html_show_sourcelink = False
+html_show_sphinx = False
