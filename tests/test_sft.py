@@ -1,0 +1,53 @@
+"Training survives SIGKILL: it goes on from its last whole checkpoint and ends where it would have ended."
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from medllm_nb.core import Example, write_records
+from medllm_nb.model import ModelParams, run_model
+from medllm_nb.sft import SftParams, demo_examples
+
+PARAMS = dict(max_steps=40, eval_steps=4, batch_size=2, max_seq_length=128, eval_examples=4, early_stopping_patience=99)
+RUN = "import sys, json; from medllm_nb.sft import SftParams, run_sft; run_sft(SftParams(**json.loads(sys.argv[2])), sys.argv[1])"
+
+
+@pytest.fixture
+def project(tmp_path, tiny_model):
+    (tmp_path / "params.yaml").write_text("{}\n")
+    for split in ("train", "validation"): write_records(tmp_path / "artifacts" / "split" / split, demo_examples(), Example)
+    run_model(ModelParams(name=str(tiny_model)), tmp_path)
+    return tmp_path
+
+
+def start(project):
+    env = os.environ | {"PYTHONWARNINGS": "ignore"}
+    return subprocess.Popen([sys.executable, "-c", RUN, str(project), json.dumps(PARAMS)], cwd=project, env=env,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def test_killed_run_resumes_and_ends_at_the_same_step(project):
+    process, work = start(project), project / "artifacts" / ".cache" / "sft"
+    deadline = time.time() + 240
+    while not list(work.glob("*/checkpoint-8/trainer_state.json")):
+        assert process.poll() is None, process.stderr.read()[-2000:]
+        assert time.time() < deadline, "no checkpoint in four minutes"
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (project / "artifacts" / "sft").exists(), "a killed run left an output"
+
+    again = start(project)
+    _, errors = again.communicate(timeout=300)
+    assert again.returncode == 0, errors[-2000:]
+    metrics = json.loads((project / "artifacts" / "metrics" / "sft.json").read_text())
+    assert metrics["resumed"] == 1 and metrics["steps"] == PARAMS["max_steps"]
+    history = pd.read_csv(project / "artifacts" / "plots" / "sft_loss.csv")
+    assert list(history[history.split == "validation"].step.unique()) == list(range(0, 41, 4)), "the curve has a gap or a step twice"
+    assert (project / "artifacts" / "sft" / "adapter" / "adapter_model.safetensors").exists()
+    assert not list(work.glob("*/checkpoint-*")), "checkpoints of a finished run stay behind"
