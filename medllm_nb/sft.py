@@ -23,18 +23,18 @@ class SftParams(StageParams):
     alpha: int = Field(32, ge=1)
     dropout: float = Field(0.0, ge=0, lt=1)
     target_modules: list[str] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-    learning_rate: float = Field(5e-4, gt=0)
+    learning_rate: float = Field(1e-3, gt=0)
     scheduler: str = "cosine"
     warmup_ratio: float = Field(0.05, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
     optimizer: str = "adamw_torch"
     epochs: float = Field(1.0, gt=0)
-    max_steps: int = Field(0, ge=0)
+    max_steps: int = Field(64, ge=0)
     batch_size: int = Field(4, ge=1)
     gradient_accumulation: int = Field(1, ge=1)
     gradient_checkpointing: bool = False
-    eval_steps: int = Field(25, ge=1)
-    eval_examples: int = Field(24, ge=1)
+    eval_steps: int = Field(32, ge=1)
+    eval_examples: int = Field(16, ge=1)
     early_stopping_patience: int = Field(3, ge=1)
     seed: int = 7
 

@@ -16,16 +16,20 @@ def test_key():
     os.environ["MEDLLM_KEY"] = KEY
 
 
-@pytest.fixture
-def copy_of_repo(tmp_path):
-    "A fresh checkout: what git tracks or would track, nothing else."
+def copy_repo(folder):
+    "A fresh checkout in `folder`: what git tracks or would track, nothing else."
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
     for name in filter(None, listed.decode().split("\0")):
         if not (ROOT / name).is_file(): continue
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, tmp_path / name)
-    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
-    return tmp_path
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def copy_of_repo(tmp_path):
+    return copy_repo(tmp_path)
 
 
 @pytest.fixture(scope="session")

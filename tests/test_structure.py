@@ -1,0 +1,154 @@
+"""Structure on arbitrary text, on lab rows in many layouts, and on real reports where ../shared/data is at hand."""
+import csv, json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from medllm_nb.core import DeidReport, lab_tests
+from medllm_nb.structure import (HEADINGS_TABLE, LABORATORY_TITLES, find_diagnoses, find_findings, find_labs, find_sections, flag_of, known_headings, structure_report)
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+relaxed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+PIECES = ["FINDINGS:", "IMPRESSION", "lMPRESSI0N:", "PLAN:,", "Dear Dr. X,", "cc:", "DIAGNOSIS", "\n", "\n\n", ",", " ", "\t", "|", ":", ".", "(", ")", "-", "<", "Potassium", "K", "Hb", "WBC", "5.9", "3,5", "1O.2",
+          "mmol/L", "10^9/L", "K/uL", "(3.5-5.1)", "3.5-5.1", "H", "was elevated at", "J18.9", "no effusion", "**", "##", "1.", "\r\n", "\f", "é", "μ", "Electronically signed by"]
+texts = st.one_of(st.text(max_size=300), st.lists(st.sampled_from(PIECES), max_size=60).map("".join), st.lists(st.sampled_from(PIECES), max_size=60).map(" ".join))
+
+
+@relaxed
+@given(texts)
+def test_any_text_is_structured_with_valid_spans(text):
+    report = structure_report(DeidReport(report_id="r", patient_key="p", format="txt", text=text))
+    assert report.text == text
+    before = 0
+    for s in report.sections:
+        assert before <= s.start < s.end <= len(text) and text[s.start:s.end].strip() == text[s.start:s.end] != ""
+        before = s.end
+    for l in report.labs: assert 0 <= l.start < l.end <= len(text) and any(c.isdigit() for c in text[l.start:l.end])
+    for f in report.findings: assert text[f.start:f.end] == f.text != ""
+    for d in report.diagnoses: assert " ".join(text[d.start:d.end].split()) == d.text != ""
+
+
+@relaxed
+@given(texts)
+def test_labs_do_not_overlap_and_are_found_again_alone(text):
+    labs = find_labs(text)
+    assert all(a.end <= b.start for a, b in zip(labs, labs[1:]))
+    assert all(l.flag == flag_of(l.value, l.low, l.high) for l in labs if l.low is not None or l.high is not None)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.text(alphabet="AB:,.\n -*#1(", max_size=3000))
+def test_repetitive_text_takes_no_exponential_time(text):
+    find_sections(text * 3); find_labs("Potassium " + text * 3)
+
+
+@relaxed
+@given(st.sampled_from(sorted(known_headings())), st.sampled_from(["{H}\n{b}", "{H}:\n{b}", "{T}: {b}", "{H}: {b}", "## {T}\n{b}", "**{T}:** {b}", "{H}:, {b}"]), st.booleans())
+def test_every_known_heading_opens_its_section_in_every_style(heading, style, after_newline):
+    if known_headings()[heading] == "signature" or len(heading) < 4: return   # need a body before them; too short to be safe in each style
+    if heading in LABORATORY_TITLES and not after_newline: return   # a report's title
+    body = "Something was noted here."
+    text = "Jane Roe\nFINDINGS: First.\n" * after_newline + style.format(H=heading.upper(), T=heading.capitalize(), b=body)
+    last = find_sections(text)[-1]
+    assert text[last.start:last.end] == body
+    ambiguous = {"exam", "examination", "study", "results", "result", "investigations", "data", "studies", "tests", "diagnostics", "diagnostic data", "diagnostic studies", "test results", "pertinent results"}
+    if heading not in ambiguous and after_newline: assert last.name == known_headings()[heading]
+
+
+def test_each_heading_belongs_to_one_section():
+    spelt = [h.strip() for line in HEADINGS_TABLE.strip().splitlines() for h in line.split(":", 1)[1].split(",")]
+    assert len(spelt) == len(set(spelt))
+
+
+@st.composite
+def lab_rows(draw):
+    test = draw(st.sampled_from(sorted(lab_tests().values(), key=lambda t: t.name)))
+    name = draw(st.sampled_from([test.name, *test.aliases]))
+    low = draw(st.integers(1, 80)) / 10
+    high = round(low + draw(st.integers(1, 900)) / 10, 1)
+    value = draw(st.integers(1, 2000)) / 10
+    unit = test.unit
+    h = draw(st.sampled_from(["", "H", "L"])) if not unit.endswith("%") else ""
+    layout = draw(st.sampled_from([
+        "{n}    {v}   {u}   {l}-{h}   {f}", "{n}: {v} {u} ({l}-{h})", "{n}: {v} {u} [{l} - {h}]", "| {n} | {v} | {u} | {l}-{h} | {f} |", "{n}\t{v}\t{f}\t{u}\t{l}-{h}",
+        "{n} {v} {u} Ref {l}-{h}", "{n} {v} {u} (ref: {l} to {h})", "{n} ..... {v} {u} ({l}-{h})", "{n} was {v} {u} (reference {l}-{h}).", "{n} of {v} {u} (normal range {l}-{h}).",
+        "{n}\n{v}\n{u}\n{l}-{h}\n{f}", "{n};{v} {u} ({l}–{h})", "{n} = {v} {u} (reference range {l} - {h} {u})"]))
+    return test.name, value, low, high, layout.format(n=name, v=value, u=unit, l=low, h=high, f=h)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(lab_rows(), min_size=1, max_size=4, unique_by=lambda r: r[0]))
+def test_lab_rows_of_many_layouts_are_read(rows):
+    text = "LABORATORY RESULTS\n" + "\n".join(r[-1] for r in rows)
+    found = {l.name: l for l in find_labs(text)}
+    for name, value, low, high, _ in rows:
+        lab = found[name]
+        assert (lab.value, lab.low, lab.high) == (value, low, high), text
+        assert lab.flag == flag_of(value, low, high)
+        assert str(value) in text[lab.start:lab.end]
+    assert len(found) == len(rows)
+
+
+@relaxed
+@given(st.sampled_from([t for t in lab_tests().values() if t.unit]), st.integers(0, 3000))
+def test_default_range_is_used_with_the_tests_own_unit_only(test, tenths):
+    value = tenths / 10
+    (lab,) = find_labs(f"{test.name}: {value} {test.unit}")
+    assert (lab.flag, lab.low) == (flag_of(value, test.low, test.high), None)
+    assert all(l.flag == "unknown" for l in find_labs(f"{test.name}: {value} nmol/L"))
+
+
+@pytest.mark.parametrize("text", ["Give potassium chloride 20 mEq daily", "Vitamin B12 1000 mcg IM", "Iron 325 mg twice daily", "INR goal 2-3", "target LDL below 70", "BP 120/80, HR 88, SpO2 98%", "K-wire 1.6 mm",
+                                  "Urine sodium 20 mmol/L", "CSF glucose 60 mg/dL", "Direct bilirubin 0.9 mg/dL (0-0.3)", "HDL cholesterol 44 mg/dL (40-60)", "Free T3 3.1 pg/mL (2.0-4.4)", "CA 125 35 U/mL", "Hemoglobin 03/04/2021",
+                                  "sodium bicarbonate 650 mg", "If potassium 6 or more, call", "INR in 2 weeks", "Troponin T 14 ng/L (0-14)", "Creatine kinase 150 U/L (30-200)", "BUN and creatinine are 27 and 1.9", "Lactate dehydrogenase 180 U/L (120-250)"])
+def test_what_is_no_result_is_left_alone(text):
+    assert find_labs(text) == []
+
+
+@pytest.mark.parametrize("written,name,value", [("Potasslum   5.9  mmol/L (3.5-5.1)", "Potassium", 5.9), ("Hemog1obin  l3.5 g/dL  (12.0-17.0)", "Hemoglobin", 13.5), ("Creatinine  O.8 mg/dL (0.6-1.3)", "Creatinine", 0.8),
+                                                ("P1atelets | 9O | 10^9/L | 150-400", "Platelets", 90), ("Calcium 9,1 mg/dL (8,6-10,3)", "Calcium", 9.1), ("Sodlum    131 mmol/L  135-145", "Sodium", 131)])
+def test_ocr_slips_are_read(written, name, value):
+    assert [(l.name, l.value) for l in find_labs(written)] == [(name, value)]
+
+
+def mtsamples():
+    path = SHARED / "mtsamples/mtsamples.jsonl"
+    return [json.loads(line)["transcription"] for line in path.open()] if path.exists() else pytest.skip(f"{path} is not here")
+
+
+def aci_bench():
+    paths = [SHARED / "aci-bench" / f for f in ("train.csv", "valid.csv", "clinicalnlp_taskB_test1.csv")]
+    return [r["note"] for p in paths for r in csv.DictReader(p.open())] if all(p.exists() for p in paths) else pytest.skip(f"{SHARED / 'aci-bench'} is not here")
+
+
+def found_in(texts):
+    sections = [find_sections(t) for t in texts]
+    share = lambda *names: sum(any(s.name in names for s in found) for found in sections) / len(texts)
+    return sections, share
+
+
+def test_sections_of_real_transcripts():
+    texts = mtsamples()
+    sections, share = found_in(texts)
+    print(f"\nMTSamples: {len(texts)} reports, {sum(map(len, sections)) / len(texts):.1f} sections each, impression or diagnosis in {share('impression', 'diagnosis'):.0%}, plan in {share('recommendations'):.0%}")
+    assert share("impression", "diagnosis") >= 0.8
+    assert sum(s.name == "other" for found in sections for s in found) <= 0.06 * sum(map(len, sections))
+    labs = [l for t in texts for l in find_labs(t)]
+    assert len(labs) >= 80 and all(t.name in lab_tests() for t in labs)
+
+
+def test_sections_of_real_visit_notes():
+    texts = aci_bench()
+    sections, share = found_in(texts)
+    print(f"\nACI-Bench: {len(texts)} notes, {sum(map(len, sections)) / len(texts):.1f} sections each, impression or diagnosis in {share('impression', 'diagnosis'):.0%}, plan in {share('recommendations'):.0%}")
+    assert share("impression", "diagnosis") >= 0.97 and share("history") >= 0.97 and share("recommendations") >= 0.7
+    coded = [d.code for t, s in zip(texts, sections) for d in find_diagnoses(t, s)]
+    assert len(coded) >= 70
+    assert sum(len(find_findings(t, s)) for t, s in zip(texts, sections)) >= 5 * len(texts)
+
+
+def test_real_note_in_full():
+    text = next(t for t in mtsamples() if t.startswith("SUBJECTIVE:,  This 23-year-old white female"))
+    assert [s.name for s in find_sections(text)] == ["history", "medications", "allergies", "examination", "impression", "recommendations"]
