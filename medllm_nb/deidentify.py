@@ -12,7 +12,7 @@ __all__ = ['DATE_FORMATS', 'KIND_WORDS', 'DeidentifyParams', 'keyed_random', 'pa
 import hmac, random
 from collections import Counter, defaultdict
 from concurrent.futures import ProcessPoolExecutor
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Iterable, Literal
 
@@ -20,7 +20,7 @@ import pandas as pd
 import regex as re
 from pydantic import Field
 
-from .core import (PHI_ENTITIES, DeidReport, GoldReport, Report, Span, StageParams, load_key, load_params, project_root,
+from .core import (DeidReport, GoldReport, Report, Span, StageParams, load_key, load_params, project_root,
                             read_records, write_aside, write_json, write_records)
 from .phi import Known, clinical_use, find_phi, given_names, known_values, name_parts, propagate, resolve_overlaps
 

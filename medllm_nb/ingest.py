@@ -431,7 +431,8 @@ def run_ingest(
     files, reports, quarantined, hits = find_files(data, params.max_files), {}, [], 0
     folder = data / "reports"
     aside_of = lambda path, e: Quarantined(source=str(path.relative_to(folder)), kind=e.kind, reason=str(e), size=path.stat().st_size)
-    for path, found, cached, error in tqdm(read_all(files, folder, params, root / "artifacts" / ".cache" / "ingest", key), total=len(files), desc="ingest", unit="file"):
+    stream = read_all(files, folder, params, root / "artifacts" / ".cache" / "ingest", key)
+    for path, found, cached, error in sorted(tqdm(stream, total=len(files), desc="ingest", unit="file"), key=lambda result: result[0]):
         hits += cached
         if error: quarantined.append(aside_of(path, error))
         for r in found:
