@@ -12,7 +12,7 @@ export TOKENIZERS_PARALLELISM := false
 
 NBS := $(sort $(wildcard nbs/*.ipynb))
 # Notebooks without a stage: the site shows them executed too.
-PLAIN := index 00_core 01_sample
+PLAIN := index 00_core 01_sample 03_phi
 
 .PHONY: run test setup data key doctor lab site profile readme clean-notebooks lock wheel help
 

@@ -16,8 +16,7 @@ from pydantic import Field
 
 from .core import Example, Record, StageParams, load_params, project_root, read_records, write_aside, write_json, write_records
 from .instruct import parse_diagnosis_answer, parse_labs_answer
-from .model import load_model
-from .sft import demo_examples, read_base, tokenize_example
+from .sft import read_base, tokenize_example
 
 # %% ../nbs/12_evaluate.ipynb #a2226b24
 class EvaluateParams(StageParams):
@@ -25,7 +24,7 @@ class EvaluateParams(StageParams):
     batch_size: int = Field(16, ge=1)
     max_new_tokens: int = Field(96, ge=1)
     max_seq_length: int = Field(1024, ge=64)
-    max_examples: int = Field(0, ge=0)
+    max_examples: int = Field(60, ge=0)
 
 class Answer(Record):
     "What one model answered to one test example."

@@ -334,7 +334,8 @@ def same_patient(
     from rapidfuzz.distance import Levenshtein
     alike = bool(a["name"] and b["name"]) and fuzz.ratio(a["name"], b["name"]) >= 85
     if a["mrn"] and a["mrn"] == b["mrn"]: return alike or not (a["name"] and b["name"]) or fuzz.ratio(a["name"], b["name"]) >= 50
-    named = lambda x, y: bool(x["name"]) and set(x["name"].split()) <= set(y["head"].split())  # the one's name in the other's first lines
+    near = lambda word, words: any(fuzz.ratio(word, w) >= 75 for w in words)
+    named = lambda x, y: bool(x["name"]) and all(near(w, y["head"].split()) for w in x["name"].split() if len(w) > 2)  # x's name in y's first lines
     if a["dob"] and a["dob"] == b["dob"] and (alike or named(a, b) or named(b, a)): return True
     if not alike: return False
     return bool(a["mrn"] and b["mrn"]) and Levenshtein.distance(a["mrn"], b["mrn"]) <= 1

@@ -6,12 +6,10 @@
 __all__ = ['weights_gib', 'ModelError', 'packaged_gguf', 'convert_gguf', 'fetch_model', 'load_model', 'template_hash',
            'ModelParams', 'weights_hash', 'describe_model', 'run_model']
 
-# %% ../nbs/07_model.ipynb #f512c8ec
-import hashlib, json, os, shutil
+# %% ../nbs/07_model.ipynb #a58c487b
+import hashlib, os
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-
-from pydantic import Field
 
 from .core import StageParams, load_params, project_root, write_aside, write_json
 

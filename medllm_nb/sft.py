@@ -6,8 +6,8 @@
 __all__ = ['SftParams', 'tokenize_example', 'demo_examples', 'token_dataset', 'add_adapter', 'total_steps', 'training_arguments',
            'build_trainer', 'run_fingerprint', 'last_checkpoint', 'read_base', 'loss_history', 'run_sft']
 
-# %% ../nbs/09_sft.ipynb #c8f949f8
-import hashlib, json, logging, os, shutil
+# %% ../nbs/09_sft.ipynb #d51cae40
+import hashlib, json, shutil
 from pathlib import Path
 
 from pydantic import Field
@@ -29,11 +29,11 @@ class SftParams(StageParams):
     weight_decay: float = Field(0.0, ge=0)
     optimizer: str = "adamw_torch"
     epochs: float = Field(1.0, gt=0)
-    max_steps: int = Field(64, ge=0)
+    max_steps: int = Field(40, ge=0)
     batch_size: int = Field(4, ge=1)
     gradient_accumulation: int = Field(1, ge=1)
     gradient_checkpointing: bool = False
-    eval_steps: int = Field(32, ge=1)
+    eval_steps: int = Field(20, ge=1)
     eval_examples: int = Field(16, ge=1)
     early_stopping_patience: int = Field(3, ge=1)
     seed: int = 7
