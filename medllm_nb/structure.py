@@ -760,10 +760,10 @@ def run_structure(
                "findings_per_report": sum(len(r.findings) for r in reports) / n, "with_impression_or_diagnosis": sum(any(s.name in ("impression", "diagnosis") for s in r.sections) for r in reports) / n,
                "labs_of_unknown_flag": sum(l.flag == "unknown" for r in reports for l in r.labs), "diagnoses_without_code": sum(not d.code for r in reports for d in r.diagnoses),
                "reports_without_heading": sum(not any(s.heading for s in r.sections) for r in reports)}
-    if (root / "artifacts/ingest/gold").is_dir():
-        gold = read_records(root / "artifacts/ingest/gold", GoldReport, load_key("phi-at-rest"))
-        metrics |= score_structure(reports, gold)
-        write_scores(root / "artifacts/plots/structure_formats.csv", reports, gold)
+    known = (root / "artifacts/ingest/gold").is_dir()
+    gold = read_records(root / "artifacts/ingest/gold", GoldReport, load_key("phi-at-rest")) if known else []
+    if gold: metrics |= score_structure(reports, gold)
+    write_scores(root / "artifacts/plots/structure_formats.csv", reports, gold)
     write_json(root / "artifacts/metrics/structure.json", metrics)
     return metrics
 
@@ -772,8 +772,8 @@ def write_scores(
     reports: list[StructuredReport],
     gold: list[GoldReport],
 ) -> None:
-    "A CSV with the scores of each format, for DVC's plots."
+    "A CSV with a row a format, for DVC's plots; with its scores where gold labels are known."
     import pandas as pd
-    rows = [{"format": f, **score_structure([r for r in reports if r.format == f], gold)} for f in sorted({r.format for r in reports})]
+    rows = [{"format": f, **(score_structure([r for r in reports if r.format == f], gold) if gold else {})} for f in sorted({r.format for r in reports})]
     path.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_csv(path, index=False)
