@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['EvaluateParams', 'Answer', 'length_batches', 'generate_answers', 'reference_nll', 'perplexity', 'lab_scores',
-           'diagnosis_correct', 'wording_scores', 'score_answers', 'answer_all', 'pick_examples', 'run_evaluate',
-           'scores_table', 'scores_cli']
+           'diagnosis_correct', 'wording_scores', 'detector_scores', 'coding_scores', 'abstention_scores',
+           'score_answers', 'answer_all', 'pick_examples', 'run_evaluate', 'scores_table', 'scores_cli']
 
 # %% ../nbs/12_evaluate.ipynb #6a97b4e5
 import json, math
@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import Field
 
 from .core import Example, Record, StageParams, load_params, project_root, read_records, write_aside, write_json, write_records
-from .instruct import parse_diagnosis_answer, parse_labs_answer
+from .answers import abstains, parse_codes_answer, parse_diagnosis_answer, parse_labs_answer
 from .sft import read_base, tokenize_example
 
 # %% ../nbs/12_evaluate.ipynb #a2226b24
@@ -24,7 +24,7 @@ class EvaluateParams(StageParams):
     batch_size: int = Field(16, ge=1)
     max_new_tokens: int = Field(96, ge=1)
     max_seq_length: int = Field(1024, ge=64)
-    max_examples: int = Field(60, ge=0)
+    max_per_task: int = Field(20, ge=0)
 
 class Answer(Record):
     "What one model answered to one test example."
@@ -139,6 +139,34 @@ def wording_scores(
     rouge = {k: sum(s[k].fmeasure for s in scored) / len(scored) for k in kinds}
     return rouge | {"bleu": sacrebleu.corpus_bleu(answers, [references]).score}
 
+# %% ../nbs/12_evaluate.ipynb #425ab86e
+def detector_scores(
+    name: str,
+    truth: int,  # number of true items
+    found: int,  # number of items claimed
+    right: int,  # number of claims that are true
+) -> dict[str, float]:
+    "Precision, recall and F1 as `name_precision` and so on; 0 where undefined."
+    precision, recall = right / found if found else 0.0, right / truth if truth else 0.0
+    f1 = 2 * precision * recall / (precision + recall) if right else 0.0
+    return {f"{name}_precision": precision, f"{name}_recall": recall, f"{name}_f1": f1}
+
+def coding_scores(
+    answers: list[str],
+    references: list[str],  # of the same length
+) -> dict[str, float]:
+    "Micro-averaged precision, recall and F1 of ICD-10-CM codes."
+    pairs = [(parse_codes_answer(a), parse_codes_answer(r)) for a, r in zip(answers, references, strict=True)]
+    return detector_scores("coding", sum(len(r) for _, r in pairs), sum(len(a) for a, _ in pairs), sum(len(a & r) for a, r in pairs))
+
+def abstention_scores(
+    answers: list[str],
+    references: list[str],  # of the same length
+) -> dict[str, float]:
+    "Precision, recall and F1 of abstaining where the reference does."
+    pairs = [(abstains(a), abstains(r)) for a, r in zip(answers, references, strict=True)]
+    return detector_scores("abstention", sum(r for _, r in pairs), sum(a for a, _ in pairs), sum(a and r for a, r in pairs))
+
 # %% ../nbs/12_evaluate.ipynb #ece46d5e
 def score_answers(
     answers: list[Answer],  # of one model
@@ -149,6 +177,8 @@ def score_answers(
     scores = {"perplexity": perplexity([(a.nll, a.tokens) for a in answers])} | wording_scores(*texts(answers))
     if labs := by_task.get("abnormal_labs"): scores |= lab_scores(*texts(labs))
     if found := by_task.get("diagnosis"): scores["diagnosis_accuracy"] = sum(diagnosis_correct(a.text, a.reference) for a in found) / len(found)
+    if codings := by_task.get("coding"): scores |= coding_scores(*texts(codings))
+    if asked := by_task.get("question", []) + by_task.get("not_stated", []): scores |= abstention_scores(*texts(asked))
     for task, rows in by_task.items():
         scores[f"{task}.perplexity"] = perplexity([(a.nll, a.tokens) for a in rows])
         scores[f"{task}.rougeL"] = wording_scores(*texts(rows))["rougeL"]
@@ -171,10 +201,11 @@ def answer_all(
 # %% ../nbs/12_evaluate.ipynb #99b0e854
 def pick_examples(
     examples: list[Example],
-    limit: int,  # 0 for all
+    per_task: int,  # 0 for all
 ) -> list[Example]:
-    "The first `limit` examples by id, which is a hash, so a sample without preference and always the same."
-    return sorted(examples, key=lambda e: e.example_id)[: limit or None]
+    "The first `per_task` examples of each task by id, which is a hash, so a sample without preference and always the same."
+    ordered = sorted(examples, key=lambda e: e.example_id)
+    return [e for task in sorted({e.task for e in examples}) for e in [x for x in ordered if x.task == task][: per_task or None]]
 
 # %% ../nbs/12_evaluate.ipynb #1a1b82bb
 def run_evaluate(
@@ -185,7 +216,7 @@ def run_evaluate(
     import pandas as pd
     from peft import PeftModel
     root = Path(root or project_root())
-    examples = pick_examples(read_records(root / "artifacts" / "split" / "test", Example), params.max_examples)
+    examples = pick_examples(read_records(root / "artifacts" / "split" / "test", Example), params.max_per_task)
     model, tokenizer, _ = read_base(root, params.max_seq_length)
     model = PeftModel.from_pretrained(model, str(root / "artifacts" / "sft" / "adapter")).eval()
     answers = []
