@@ -92,7 +92,7 @@ def assign_groups(
     sides: dict[str, str] = {},  # the ledger: side by patient_key
 ) -> dict[int, str]:
     "The split of each group; `ValueError` with fewer than three groups."
-    if len(members) < 3:
+    if len(members) < 3 and not sides:
         raise ValueError(f"{len(members)} group(s) of patients cannot be split in three: add reports of other patients, or raise split.near_duplicate in params.yaml if different reports were taken for copies")
     share = {name: getattr(params, name) for name in SPLITS}
     total = labels_of(e for examples in members.values() for e in examples)
@@ -101,10 +101,12 @@ def assign_groups(
     settled = {g: known_side({e.patient_key for e in members[g]}, sides) for g in order}
     for g in sorted(order, key=lambda g: settled[g] is None):  # stable: those with a side first
         labels = labels_of(members[g])
-        went[g] = settled[g] or max(SPLITS, key=lambda name: need(labels, have[name], share[name], total))
+        unfilled = [name for name in SPLITS if have[name].total() < share[name] * total.total()]
+        went[g] = settled[g] or max(unfilled, key=lambda name: need(labels, have[name], share[name], total))
         have[went[g]] += labels
-    for name in SPLITS:
-        if name not in went.values(): went[next(g for g in reversed(order) if settled[g] is None and list(went.values()).count(went[g]) > 1)] = name
+    for name in [n for n in SPLITS if n not in went.values()]:  # few groups: one of the last that may still move
+        spare = [g for g in order if settled[g] is None and list(went.values()).count(went[g]) > 1]
+        if spare: went[spare[-1]] = name
     return went
 
 # %% ../nbs/06_split.ipynb #5bcebdaa
