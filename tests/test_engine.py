@@ -1,0 +1,56 @@
+"The engines give the same results, and a cluster that loses a machine loses no report."
+import threading
+import time
+
+import pytest
+
+from medllm_nb.core import DeidReport
+from medllm_nb.engine import EngineParams, map_items
+from medllm_nb.structure import structure_report
+
+TEXT = "HISTORY: Weakness.\nLABS\nPotassium 6.{} mmol/L (3.5-5.1) H\nIMPRESSION: Potassium is high.\nDIAGNOSIS: Hyperkalemia (E87.5)"
+
+
+def some_reports(n):
+    return [DeidReport(report_id=f"r{i}", patient_key=f"p{i}", format="txt", text=TEXT.format(i)) for i in range(n)]
+
+
+@pytest.fixture
+def cluster():
+    "A head and a second node, as processes on this machine, one core each."
+    pytest.importorskip("ray")
+    import ray
+    from ray.cluster_utils import Cluster
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    second = nodes.add_node(num_cpus=1)
+    nodes.wait_for_nodes()
+    ray.init(address=nodes.address, log_to_driver=False, logging_level="ERROR")
+    yield nodes, second
+    ray.shutdown()
+    nodes.shutdown()
+
+
+def test_cluster_gives_the_same_bytes_as_one_machine(cluster):
+    def structured(reports):  # in here, so that it travels to the nodes, which do not have this file
+        return [structure_report(r) for r in reports]
+
+    nodes, _ = cluster
+    reports = some_reports(24)
+    here = structured(reports)
+    there = map_items(structured, reports, EngineParams(engine="ray", address=nodes.address), chunk=6)
+    assert [r.model_dump_json() for r in here] == [r.model_dump_json() for r in there]
+
+
+def test_a_node_killed_mid_run_loses_nothing(cluster):
+    import ray
+
+    def slowly(items):
+        time.sleep(0.4)
+        return [i * i for i in items]
+
+    nodes, second = cluster
+    killed = threading.Timer(2.0, nodes.remove_node, args=(second,), kwargs={"allow_graceful": False})
+    killed.start()
+    assert map_items(slowly, list(range(60)), EngineParams(engine="ray", address=nodes.address), chunk=3) == [i * i for i in range(60)]
+    killed.join()
+    assert sum(n["Alive"] for n in ray.nodes()) == 1, "the node was to die during the run"
