@@ -12,7 +12,7 @@ export TOKENIZERS_PARALLELISM := false
 
 NBS := $(sort $(wildcard nbs/*.ipynb))
 # Notebooks without a stage: the site shows them executed too.
-PLAIN := index 00_core 01_sample 03_phi
+PLAIN := $(filter-out $(basename $(notdir $(shell grep -oE 'nbs/[a-z0-9_]+\.ipynb' dvc.yaml))), $(basename $(notdir $(NBS))))
 
 .PHONY: run test setup data key doctor lab site profile readme clean-notebooks lock wheel help
 
@@ -48,7 +48,7 @@ profile: setup  ## make profile NAME=laptop: lay profiles/NAME.yaml over params.
 
 site: setup key data  ## the executed notebooks as a searchable static site in reports/site
 	mkdir -p reports/nbs
-	for nb in $(PLAIN); do papermill nbs/$$nb.ipynb reports/nbs/$$nb.ipynb -k python3 --cwd . --no-progress-bar || exit 1; done
+	for nb in $(PLAIN); do papermill nbs/$$nb.ipynb reports/nbs/$$nb.ipynb -k python3 --cwd . --log-level ERROR --progress-bar || exit 1; done
 	rm -rf reports/site reports/site-src && mkdir -p reports/site-src
 	cp site/conf.py reports/nbs/*.ipynb reports/site-src/
 	python site/toc.py reports/site-src

@@ -11,6 +11,7 @@ import yaml
 from conftest import KEY, copy_repo
 
 from medllm_nb.core import DeidReport, Example, GoldReport, Report, apply_profile, load_key, read_records
+from medllm_nb.instruct import COMPUTED
 
 BIN = Path(sys.executable).parent
 
@@ -79,11 +80,11 @@ def test_no_patient_crosses_the_splits(project):
 
 def test_no_answer_stands_in_its_prompt(project):
     for e in records(project, "instruct/examples", Example):
-        if e.task == "abnormal_labs": continue  # derived from the labs, which are the question
+        if e.task in COMPUTED: continue  # derived from what the prompt shows, which is the task
         prompt = " ".join(m.content for m in e.prompt)
         answer = e.completion[0].content
         assert answer not in prompt
-        if e.task == "diagnosis": assert answer.splitlines()[-1].removeprefix("Diagnosis: ") not in prompt
+        if e.task in ("diagnosis", "conversation"): assert answer.splitlines()[-1].removeprefix("Diagnosis: ") not in prompt
 
 
 def test_no_patient_is_named_downstream(project):
