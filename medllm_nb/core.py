@@ -202,7 +202,6 @@ class Example(Record):
     completion: list[Message]
     evidence: list[Evidence] = []
 
-# %% ../nbs/00_core.ipynb #1cde30cf
 class GoldReport(Record):
     "What is true of a synthetic report: the text as written and every label, offsets into that text."
     report_id: str

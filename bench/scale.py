@@ -1,0 +1,70 @@
+"""Rates of the per-report stages on one core, and what ten million reports would take.
+
+    python bench/scale.py [--reports 24] [--million 10]
+
+Measured on the sample's files, one process, one thread; extrapolated in proportion, since no stage that works report by report looks at another report.
+What is not in proportion is left out and said so: linking patients and finding near-duplicates compare reports with each other.
+"""
+import argparse
+import os
+import time
+from pathlib import Path
+
+os.environ.update(OMP_THREAD_LIMIT="1", OMP_NUM_THREADS="1")
+
+import pandas as pd
+
+from medllm_nb.core import load_key, project_root
+from medllm_nb.deidentify import deidentify, find_phi
+from medllm_nb.ingest import find_files, read_reports
+from medllm_nb.instruct import make_examples
+from medllm_nb.structure import structure_report
+
+
+def timed(function, items):
+    "(results, seconds of this process an item); OCR's own processes count by the wall clock."
+    start = time.perf_counter()
+    results = [function(item) for item in items]
+    return results, (time.perf_counter() - start) / max(1, len(items))
+
+
+def folder_size(path: Path) -> int:
+    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--reports", type=int, default=24, help="files of each kind to measure on")
+    parser.add_argument("--million", type=float, default=10, help="millions of reports to extrapolate to")
+    args = parser.parse_args()
+    root, key = project_root(), load_key("surrogates")
+    files = find_files(root / "data")
+    scans = [f for f in files if f.suffix.lower() in (".png", ".tiff", ".tif", ".jpg")][: args.reports]
+    texts = [f for f in files if f.suffix.lower() in (".txt", ".docx", ".pdf")][: args.reports]
+    find_phi(["Warm up: Dr. Smith."])
+
+    from_scans, scan_s = timed(read_reports, scans)
+    from_texts, text_s = timed(read_reports, texts)
+    reports = [r for found in from_texts + from_scans for r in found]
+    spans, phi_s = timed(lambda r: find_phi([r.text])[0], reports)
+    clean, replace_s = timed(lambda pair: deidentify(pair[0], pair[1], key=key), list(zip(reports, spans)))
+    structured, structure_s = timed(structure_report, clean)
+    _, instruct_s = timed(make_examples, structured)
+
+    total = args.million * 1e6
+    rows = {"ingest, a scanned page (OCR)": scan_s, "ingest, a text file": text_s, "deidentify, find": phi_s, "deidentify, replace": replace_s,
+            "structure": structure_s, "instruct": instruct_s}
+    table = pd.DataFrame({"reports a second and core": {k: 1 / s for k, s in rows.items()}, "core hours": {k: s * total / 3600 for k, s in rows.items()}})
+    for cores in (16, 256, 2048): table[f"hours on {cores} cores"] = table["core hours"] / cores
+    print(f"{len(reports)} reports measured; {args.million:g} million extrapolated, as if all were scans and as if all were text files\n")
+    print(table.round(1).to_string())
+    print("\nDisk, from the artifacts of the last run:")
+    counted = {"ingest": "ingest", "ingest's cache": ".cache/ingest", "deidentify": "deidentify", "structure": "structure", "instruct": "instruct"}
+    n = max(1, len(files))
+    for label, folder in counted.items():
+        path = root / "artifacts" / folder
+        if path.is_dir(): print(f"  {label:16} {folder_size(path) / n / 1024:8.1f} KiB a report {folder_size(path) / n * total / 1024**4:8.2f} TiB")
+    print("\nNot in proportion: linking patients compares reports that share a number, a birth date or a part of a name; near-duplicates go through MinHash's buckets.")
+
+
+if __name__ == "__main__": main()
