@@ -69,7 +69,9 @@ def apply_profile(
             if key not in params.get(section, {}): raise ValueError(f"{path.name}: params.yaml has no {section}.{key}")
             if params[section][key] == value: continue
             changed.append(f"{section}.{key}: {params[section][key]} -> {value}")
-            if isinstance(value, dict) and params[section][key].keys() == value.keys(): params[section][key].update(value)  # in place, or comments are lost
+            old = params[section][key]  # mappings and lists are changed in place, or comments and style are lost
+            if isinstance(value, dict) and old.keys() == value.keys(): old.update(value)
+            elif isinstance(value, list) and isinstance(old, list): old.clear(); old.extend(value)
             else: params[section][key] = value
     aside = root / "params.yaml.part"
     with aside.open("w") as f: rt.dump(params, f)

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from .core import Example, Record, StageParams, load_params, project_root, read_records, write_aside, write_json, write_records
 from .answers import abstains, parse_codes_answer, parse_diagnosis_answer, parse_labs_answer
-from .sft import read_base, tokenize_example
+from .train import read_base, tokenize_example
 
 # %% ../nbs/12_evaluate.ipynb #a2226b24
 class EvaluateParams(StageParams):
