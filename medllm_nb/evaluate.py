@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['EvaluateParams', 'Answer', 'length_batches', 'generate_answers', 'reference_nll', 'perplexity', 'lab_scores',
            'diagnosis_correct', 'wording_scores', 'detector_scores', 'coding_scores', 'abstention_scores',
-           'score_answers', 'answer_all', 'pick_examples', 'run_evaluate', 'scores_table', 'scores_cli']
+           'score_answers', 'contributions', 'ratio_score', 'compare', 'compare_all', 'answer_all', 'pick_examples',
+           'run_evaluate', 'scores_table', 'scores_cli']
 
 # %% ../nbs/12_evaluate.ipynb #6a97b4e5
 import json, math
@@ -184,6 +185,66 @@ def score_answers(
         scores[f"{task}.rougeL"] = wording_scores(*texts(rows))["rougeL"]
     return scores
 
+# %% ../nbs/12_evaluate.ipynb #e7cbe172
+def contributions(
+    answers: list[Answer],  # of one model
+) -> dict[str, dict[str, tuple[float, float]]]:
+    "By score and example id: (numerator, denominator), whose sums give the score."
+    sets = {"abnormal_labs": ("lab_f1", parse_labs_answer), "coding": ("coding_f1", parse_codes_answer)}
+    rows = {"perplexity": {a.example_id: (a.nll, a.tokens) for a in answers}}
+    rows["rougeL"] = {a.example_id: (wording_scores([a.text], [a.reference])["rougeL"], 1) for a in answers}
+    for a in answers:
+        if a.task == "diagnosis": rows.setdefault("diagnosis_accuracy", {})[a.example_id] = (diagnosis_correct(a.text, a.reference), 1)
+        elif a.task in sets:
+            name, parse = sets[a.task]
+            found, truth = parse(a.text), parse(a.reference)
+            rows.setdefault(name, {})[a.example_id] = (2 * len(found & truth), len(found) + len(truth))
+        elif a.task in ("question", "not_stated"):
+            found, truth = abstains(a.text), abstains(a.reference)
+            rows.setdefault("abstention_f1", {})[a.example_id] = (2 * (found and truth), found + truth)
+    return rows
+
+def ratio_score(
+    name: str,  # of the score
+    sums,  # array of (numerator, denominator), any number of rows
+) -> float:
+    "The score of these rows together; 0 where nothing was claimed and nothing true."
+    top, bottom = sums.sum(axis=0)
+    if name == "perplexity": return math.exp(top / bottom)
+    return top / bottom if bottom else 0.0
+
+# %% ../nbs/12_evaluate.ipynb #2fd6a8f8
+def compare(
+    base: dict[str, tuple[float, float]],  # a score's contributions by example id
+    tuned: dict[str, tuple[float, float]],  # the same examples
+    patient_of: dict[str, str],  # patient_key by example id
+    name: str,  # of the score
+    resamples: int = 2000,
+) -> dict[str, float]:
+    "Change from base to tuned: `low` and `high` of its 95% interval over patients, and the `p` of a paired permutation test."
+    import numpy as np
+    from scipy.stats import bootstrap, permutation_test
+    patients = sorted({patient_of[e] for e in base})
+    per_patient = lambda rows: np.array([np.sum([rows[e] for e in rows if patient_of[e] == p], axis=0) for p in patients], dtype=float)
+    both, n = np.vstack([per_patient(base), per_patient(tuned)]), len(patients)
+    change = lambda i, j: ratio_score(name, both[j]) - ratio_score(name, both[i])
+    if n < 2: return {"low": float("nan"), "high": float("nan"), "p": float("nan")}
+    interval = bootstrap((np.arange(n), np.arange(n, 2 * n)), change, paired=True, vectorized=False, n_resamples=resamples, method="percentile", rng=7).confidence_interval
+    p = permutation_test((np.arange(n), np.arange(n, 2 * n)), change, permutation_type="samples", vectorized=False, n_resamples=resamples, rng=7).pvalue
+    return {"low": float(interval.low), "high": float(interval.high), "p": float(p)}
+
+def compare_all(
+    answers: list[Answer],  # of base and tuned
+    patient_of: dict[str, str],  # patient_key by example id
+) -> dict[str, dict[str, float]]:
+    "`compare` of every score, its p-values corrected for their number."
+    from scipy.stats import false_discovery_control
+    base, tuned = (contributions([a for a in answers if a.model == m]) for m in ("base", "tuned"))
+    compared = {name: compare(base[name], tuned[name], patient_of, name) for name in base}
+    tested = [name for name, c in compared.items() if not math.isnan(c["p"])]
+    for name, p in zip(tested, false_discovery_control([compared[name]["p"] for name in tested]) if tested else []): compared[name]["p"] = float(p)
+    return compared
+
 # %% ../nbs/12_evaluate.ipynb #202bc931
 def answer_all(
     model,
@@ -227,7 +288,8 @@ def run_evaluate(
     rows = [{"metric": m, "model": name, "value": v} for name, s in scores.items() for m, v in s.items()]
     (root / "artifacts" / "plots").mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_csv(root / "artifacts" / "plots" / "evaluate_scores.csv", index=False)
-    write_json(root / "artifacts" / "metrics" / "evaluate.json", {"examples": len(examples)} | scores)
+    changes = compare_all(answers, {e.example_id: e.patient_key for e in examples})
+    write_json(root / "artifacts" / "metrics" / "evaluate.json", {"examples": len(examples), "patients": len({e.patient_key for e in examples})} | scores | {"change": changes})
     return scores
 
 # %% ../nbs/12_evaluate.ipynb #a73a0da1
@@ -238,7 +300,12 @@ def scores_table(
     import pandas as pd
     table = pd.DataFrame({name: metrics[name] for name in ("base", "tuned")})
     table["change"] = table.tuned - table.base
-    return f"{metrics['examples']} test examples of unseen patients\n{table.to_string(float_format='{:.3f}'.format)}"
+    changes = metrics.get("change", {})
+    span = lambda c: f"{c['low']:+.3f} to {c['high']:+.3f}" if c["p"] == c["p"] else "one patient"
+    table["95% interval"] = [span(changes[m]) if m in changes else "" for m in table.index]
+    table["p"] = [f"{changes[m]['p']:.3f}" if m in changes else "" for m in table.index]
+    head = f"{metrics['examples']} test examples of {metrics.get('patients', 'several')} unseen patients; intervals over patients, p corrected"
+    return f"{head}\n{table.to_string(float_format='{:.3f}'.format)}"
 
 def scores_cli() -> None:
     "`make`'s last line: the scores of the last evaluation."
