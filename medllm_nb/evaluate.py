@@ -25,7 +25,7 @@ class EvaluateParams(StageParams):
     batch_size: int = Field(16, ge=1)
     max_new_tokens: int = Field(96, ge=1)
     max_seq_length: int = Field(1024, ge=64)
-    max_per_task: int = Field(20, ge=0)
+    max_per_task: int = Field(16, ge=0)
 
 class Answer(Record):
     "What one model answered to one test example."

@@ -31,12 +31,12 @@ class SftParams(StageParams):
     weight_decay: float = Field(0.0, ge=0)
     optimizer: str = "adamw_torch"
     epochs: float = Field(1.0, gt=0)
-    max_steps: int = Field(72, ge=0)
+    max_steps: int = Field(60, ge=0)
     embedding_noise: float = Field(0.0, ge=0)
     batch_size: int = Field(4, ge=1)
     gradient_accumulation: int = Field(1, ge=1)
     gradient_checkpointing: bool = False
-    eval_steps: int = Field(24, ge=1)
+    eval_steps: int = Field(20, ge=1)
     eval_examples: int = Field(16, ge=1)
     early_stopping_patience: int = Field(3, ge=1)
     report_to: Literal["none", "tensorboard", "wandb"] = "none"
