@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['HIGH', 'LOW', 'NEGATION', 'JUDGEMENT', 'PRINTED_FLAG', 'VERDICT', 'REFERENCE', 'LISTED', 'CLAUSE_END',
-           'DIAGNOSIS_LINE', 'DIAGNOSIS_SAID', 'SENTENCE_END', 'BARE_CODE', 'FILLER_WORDS', 'EDGES', 'CODE_SHAPE',
-           'NOT_STATED', 'ABSTAINS', 'verdict', 'LabClaim', 'claims_of_line', 'lab_claims', 'parse_labs_answer',
-           'diagnosis_phrase', 'parse_diagnosis_answer', 'parse_codes_answer', 'abstains']
+           'DIAGNOSIS_LINE', 'DIAGNOSIS_SAID', 'CODE_SHAPE', 'SENTENCE_END', 'BARE_CODE', 'INVENTED_CODE',
+           'FILLER_WORDS', 'EDGES', 'NOT_STATED', 'ABSTAINS', 'verdict', 'LabClaim', 'claims_of_line', 'lab_claims',
+           'parse_labs_answer', 'diagnosis_phrase', 'whole_code', 'parse_diagnosis_answer', 'parse_codes_answer',
+           'abstains']
 
 # %% ../nbs/05_answers.ipynb #f177a956
 import re
@@ -80,8 +81,10 @@ def parse_labs_answer(
 DIAGNOSIS_LINE = re.compile(r"(?im)^\s*(?:final |most likely |primary )?diagnosis\s*[:\-–]\s*(?P<rest>\S[^\n]*)")
 DIAGNOSIS_SAID = re.compile(r"(?i)\b(?:final |most likely |likely |primary |working )?diagnos[ie]s(?:\s+(?:is|are|would be|could be|of))?\s*[:\-–]?\s*(?:that\s+)?"
                             r"|\b(?:consistent with|suggestive of|indicative of|suggests?|diagnosed with)\s+")
+CODE_SHAPE = re.compile(r"\b[A-TV-Z][0-9][0-9A-Z](?:\.[0-9A-Z]{1,4})?(?!\.?\w)")
 SENTENCE_END = re.compile(r"\n|(?<=[a-z)])\.(?:\s|$)")
 BARE_CODE = re.compile(r"(?i)[(\[]?\s*(?:icd[- ]?10)?(?:[- ]?cm)?\s*(?:code)?\s*:?\s*\b[A-TV-Z]\d[0-9A-Z](?:\.[0-9A-Z]{1,4})?\b\s*[)\]]?")
+INVENTED_CODE = re.compile(r"(?i)\s*[(\[]?\s*ICD[- ]?10.*$")  # of a shape that no code has
 FILLER_WORDS = re.compile(r"(?i)^(?:the patient (?:has|had|is|was)|this is|a|an|the|is|likely|probably|most likely)\s+")
 EDGES = " .,;:()-–"
 
@@ -93,6 +96,13 @@ def diagnosis_phrase(
     if said := list(DIAGNOSIS_SAID.finditer(text)): text = text[said[-1].end() :].strip()
     return SENTENCE_END.split(text)[0], False
 
+def whole_code(
+    text: str,
+) -> str | None:
+    "The ICD-10-CM code printed in a text; not N20 where it says N20.09999."
+    code = printed_code(text)
+    return code if code in CODE_SHAPE.findall(text.upper()) else None
+
 def parse_diagnosis_answer(
     text: str,  # an answer, free in form
 ) -> tuple[str, str | None]:
@@ -100,17 +110,15 @@ def parse_diagnosis_answer(
     text = re.sub(r"[*_`#]", "", text).strip()
     phrase, announced = diagnosis_phrase(text)
     mentions_icd = re.search(r"(?i)icd", text)
-    code = printed_code(phrase)
+    code = whole_code(phrase)
     if not code and re.search(r"(?i)icd", phrase):  # a bare code such as I10 counts where ICD is named
-        code = printed_code(re.sub(r"(?i)\b([A-TV-Z]\d[0-9A-Z])\b", r"(\1", phrase))
-    if not code and (announced or mentions_icd): code = printed_code(text)
-    name = re.sub(r"\(\s*\)", "", BARE_CODE.sub(" ", phrase) if code else phrase)
+        code = whole_code(re.sub(r"(?i)\b([A-TV-Z]\d[0-9A-Z])\b", r"(\1", phrase))
+    if not code and (announced or mentions_icd): code = whole_code(text)
+    name = re.sub(r"\(\s*\)", "", BARE_CODE.sub(" ", phrase) if code else INVENTED_CODE.sub("", phrase))
     name = FILLER_WORDS.sub("", re.sub(r"\s+", " ", name).strip(EDGES))
     return name.strip(EDGES), code
 
-# %% ../nbs/05_answers.ipynb #61474254
-CODE_SHAPE = re.compile(r"\b[A-TV-Z][0-9][0-9A-Z](?:\.[0-9A-Z]{1,4})?(?!\.?\w)")
-
+# %% ../nbs/05_answers.ipynb #c6c007d7
 def parse_codes_answer(
     text: str,  # an answer, free in form
 ) -> set[str]:

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['EvaluateParams', 'Answer', 'length_batches', 'generate_answers', 'reference_nll', 'perplexity', 'lab_scores',
-           'diagnosis_correct', 'wording_scores', 'detector_scores', 'coding_scores', 'abstention_scores',
-           'score_answers', 'contributions', 'ratio_score', 'compare', 'compare_all', 'answer_all', 'pick_examples',
-           'run_evaluate', 'scores_table', 'scores_cli']
+           'same_diagnosis', 'diagnosis_correct', 'wording_scores', 'detector_scores', 'coding_scores',
+           'abstention_scores', 'score_answers', 'contributions', 'ratio_score', 'compare', 'compare_all', 'answer_all',
+           'pick_examples', 'run_evaluate', 'scores_table', 'scores_cli']
 
 # %% ../nbs/12_evaluate.ipynb #6a97b4e5
 import json, math
@@ -17,6 +17,7 @@ from pydantic import Field
 
 from .core import Example, Record, StageParams, load_params, project_root, read_records, write_aside, write_json, write_records
 from .answers import abstains, parse_codes_answer, parse_diagnosis_answer, parse_labs_answer
+from .structure import diagnosis_words, matched_code
 from .train import read_base, tokenize_example
 
 # %% ../nbs/12_evaluate.ipynb #a2226b24
@@ -114,17 +115,28 @@ def lab_scores(
     p, r, f, _ = precision_recall_fscore_support(binarizer.transform(truth), binarizer.transform(found), average="micro", zero_division=0)
     return {"lab_precision": float(p), "lab_recall": float(r), "lab_f1": float(f)}
 
-# %% ../nbs/12_evaluate.ipynb #69c961c7
+# %% ../nbs/12_evaluate.ipynb #a7864738
+def same_diagnosis(
+    name: str,  # as an answer words it
+    true_name: str,
+    true_code: str | None,  # ICD-10-CM
+) -> bool:
+    "Whether two names mean one diagnosis, by their words or by the code that the first stands for."
+    from rapidfuzz import fuzz
+    words, true_words = diagnosis_words(name), diagnosis_words(true_name)
+    if not words or not true_words: return False
+    enough = len(words.split()) >= min(2, len(true_words.split()))
+    if enough and fuzz.token_set_ratio(words, true_words) >= 90: return True
+    return true_code is not None and matched_code(name) == true_code
+
 def diagnosis_correct(
     answer: str,
     reference: str,  # the reference answer
 ) -> bool:
     "Whether the diagnosis in `answer` is the one in `reference`."
-    from rapidfuzz import fuzz
     name, code = parse_diagnosis_answer(answer)
     true_name, true_code = parse_diagnosis_answer(reference)
-    if code and true_code: return code == true_code
-    return bool(name and true_name) and fuzz.token_set_ratio(name.lower(), true_name.lower()) >= 90
+    return same_diagnosis(name, true_name, true_code) if name else bool(code) and code == true_code
 
 # %% ../nbs/12_evaluate.ipynb #3412d200
 def wording_scores(
