@@ -261,7 +261,7 @@ _ext = r"(?:[ ,]*(?:x|ext\.?|extension)[ .:]*\d{1,6})?"
 
 def number_rules() -> list[Rule]:
     "Record, account and insurance numbers, licences, telephone and fax numbers."
-    mrn, ids = (rf"(?<![\p{{L}}\d/])(?i:{ocr_tolerant(x)})(?!\p{{L}})\.?{_number}" for x in (MRN_LABELS, ID_LABELS))
+    mrn, ids = (rf"(?<![\p{{L}}\d/])(?i:{ocr_tolerant(x)})(?!\p{{L}})[.,]?{_number}" for x in (MRN_LABELS, ID_LABELS))
     return [make_rule(*r) for r in (
         ("record number", "MEDICAL_RECORD_NUMBER", 0.95, rf"{mrn}{_value}"),
         ("labelled number", "ID", 0.9, rf"{ids}{_value}"),
