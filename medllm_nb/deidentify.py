@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['DATE_FORMATS', 'KIND_WORDS', 'DeidentifyParams', 'keyed_random', 'patient_key', 'shift_date', 'other_word', 'like',
            'other_name', 'other_digits', 'other_place', 'surrogate', 'replace_phi', 'deidentify', 'find_together',
-           'left_behind', 'project_spans', 'score_phi', 'find_phi_stock', 'find_all', 'score_against_gold',
-           'run_deidentify']
+           'left_behind', 'project_spans', 'score_phi', 'find_phi_stock', 'detection_version', 'find_cached',
+           'find_all', 'score_against_gold', 'run_deidentify']
 
-# %% ../nbs/03_deidentify.ipynb #cbf3ad7a
-import hmac, random
+# %% ../nbs/03_deidentify.ipynb #a0128aea
+import hashlib, hmac, json, os, random
 from collections import Counter, defaultdict
-from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Iterable, Literal
 
@@ -20,16 +20,16 @@ import pandas as pd
 import regex as re
 from pydantic import Field
 
-from .core import (DeidReport, GoldReport, Report, Span, StageParams, load_key, load_params, project_root,
+from .core import (DeidReport, GoldReport, Report, Span, decrypt, encrypt, load_key, load_params, project_root,
                             read_records, write_aside, write_json, write_records)
+from .engine import EngineParams, map_items
 from .phi import Known, clinical_use, find_phi, given_names, known_values, name_parts, propagate, resolve_overlaps
 
-# %% ../nbs/03_deidentify.ipynb #4e1615d9
-class DeidentifyParams(StageParams):
+# %% ../nbs/03_deidentify.ipynb #e41c7cd8
+class DeidentifyParams(EngineParams):
     "Section `deidentify` of params.yaml."
     model: str = "en_core_web_sm"
     mode: Literal["surrogate", "tag", "mask"] = "surrogate"
-    workers: int = Field(0, ge=0)
     compare_stock: bool = True
 
 # %% ../nbs/03_deidentify.ipynb #f171e6bf
@@ -281,20 +281,44 @@ def find_phi_stock(
         found = BatchAnalyzerEngine(AnalyzerEngine(nlp_engine=nlp, supported_languages=["en"])).analyze_iterator(texts, "en")
         return [[Span(start=r.start, end=r.end, entity=r.entity_type, score=r.score) for r in results] for results in found]
 
-# %% ../nbs/03_deidentify.ipynb #fa0a7c58
-def find_all(
+# %% ../nbs/03_deidentify.ipynb #a9d70ec1
+def detection_version(
+    model: str,  # spaCy's model
+) -> str:
+    "A hash that changes with the model and with the code of the recognisers."
+    from medllm_nb import core, phi
+    sources = b"".join(Path(m.__file__).read_bytes() for m in (core, phi))
+    return hashlib.sha256(model.encode() + sources).hexdigest()[:16]
+
+def find_cached(
     texts: list[str],
     model: str,  # spaCy's model
-    workers: int = 0,  # processes; 0 for as many as there are cores
-    chunk: int = 20,  # texts a task
-) -> list[list[Span]]:
-    "`find_phi` over many texts, in a pool of processes."
-    import os
-    from tqdm.auto import tqdm
-    chunks = [texts[i : i + chunk] for i in range(0, len(texts), chunk)]
-    with ProcessPoolExecutor(workers or len(os.sched_getaffinity(0))) as pool:
-        results = pool.map(find_phi, chunks, [model] * len(chunks))
-        return [spans for part in tqdm(results, total=len(chunks), desc=f"find PHI, {chunk} reports a step") for spans in part]
+    folder: Path,  # of the cache
+    key: bytes,  # to encrypt it
+    version: str,  # as `detection_version` gives it
+) -> list[tuple[list[Span], bool]]:
+    "`find_phi` of each text, and whether it came from the cache."
+    folder.mkdir(parents=True, exist_ok=True)
+    places = [folder / f"{hashlib.sha256(f'{version}/{t}'.encode()).hexdigest()[:32]}.enc" for t in texts]
+    missing = [i for i, place in enumerate(places) if not place.exists()]
+    found = dict(zip(missing, find_phi([texts[i] for i in missing], model))) if missing else {}
+    for i, spans in found.items():
+        aside = places[i].with_name(f"{places[i].name}.{os.getpid()}.part")
+        aside.write_bytes(encrypt(json.dumps([s.model_dump() for s in spans]).encode(), key))
+        aside.replace(places[i])
+    read = lambda place: [Span(**s) for s in json.loads(decrypt(place.read_bytes(), key, "the cache of deidentify"))]
+    return [(found[i], False) if i in found else (read(place), True) for i, place in enumerate(places)]
+
+def find_all(
+    texts: list[str],
+    params: DeidentifyParams,
+    cache: Path,  # folder of encrypted results
+    key: bytes,  # to encrypt them
+) -> tuple[list[list[Span]], int]:
+    "(PHI of each text, number of texts whose PHI was in the cache)."
+    function = partial(find_cached, model=params.model, folder=cache, key=key, version=detection_version(params.model))
+    results = map_items(function, texts, params, "find PHI, 20 reports a step")
+    return [spans for spans, _ in results], sum(cached for _, cached in results)
 
 # %% ../nbs/03_deidentify.ipynb #91b76974
 def score_against_gold(
@@ -321,12 +345,12 @@ def run_deidentify(
     "artifacts/ingest/reports to artifacts/deidentify/reports; counts, and scores where gold labels are known."
     root, phi_key, key = Path(root or project_root()), load_key("phi-at-rest"), load_key("surrogates")
     reports = read_records(root / "artifacts" / "ingest" / "reports", Report, phi_key)
-    spans = find_all([r.text for r in reports], params.model, params.workers)
+    spans, cached = find_all([r.text for r in reports], params, root / "artifacts" / ".cache" / "deidentify", phi_key)
     together = find_together(reports, spans, params.model)
     done = [deidentify(r, s, known, params.mode, key) for r, (s, known) in zip(reports, together)]
     passed = [d for d, (_, known) in zip(done, together) if not left_behind(d, known)]
     with write_aside(root / "artifacts" / "deidentify") as aside: write_records(aside / "reports", passed, DeidReport)
-    metrics = {"reports": len(passed), "withheld": len(done) - len(passed), "replaced": sum(len(d.replaced) for d in passed)}
+    metrics = {"reports": len(passed), "withheld": len(done) - len(passed), "from_cache": cached, "replaced": sum(len(d.replaced) for d in passed)}
     metrics |= {f"replaced.{e}": n for e, n in sorted(Counter(s.entity for d in passed for s in d.replaced).items())}
     plots = root / "artifacts" / "plots"; plots.mkdir(parents=True, exist_ok=True)
     gold_folder = root / "artifacts" / "ingest" / "gold"

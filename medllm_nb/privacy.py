@@ -16,7 +16,7 @@ from typing import Iterable, Iterator, NamedTuple
 from tqdm.auto import tqdm
 
 from .core import DeidReport, Example, GoldReport, Report, StageParams, StructuredReport, load_key, load_params, project_root, read_records, write_json
-from .deidentify import find_all, patient_key
+from .deidentify import DeidentifyParams, find_all, patient_key
 from .evaluate import Answer
 from .phi import Known, clinical_use, is_word, known_values
 
@@ -190,7 +190,7 @@ def run_privacy(
     reports = read_records(root / "artifacts" / "ingest" / "reports", Report, phi_key)
     labelled = root / "artifacts" / "ingest" / "gold"
     gold = {g.report_id: g for g in read_records(labelled, GoldReport, phi_key)} if labelled.is_dir() else {}
-    spans = find_all([r.text for r in reports], params.model, params.workers)
+    spans, _ = find_all([r.text for r in reports], DeidentifyParams(model=params.model, workers=params.workers), root / "artifacts" / ".cache" / "deidentify", phi_key)
     key = load_key("surrogates")
     known = {patient_key(key, patient): values for patient, values in identifiers(reports, spans, gold).items()}
     records = list(record_passages(root))

@@ -16,24 +16,24 @@ __all__ = ['HEADINGS_TABLE', 'OCR_LETTERS', 'PLACE', 'JUNK', 'LABEL', 'NOT_HEADI
            'ocr_key', 'mended_name', 'find_labs', 'distinct_labs', 'assertion_of', 'concept_of', 'clauses',
            'find_findings', 'diagnosis_words', 'icd_terms', 'printed_code', 'narrowed', 'matched_code', 'mended_code',
            'diagnosis_items', 'read_diagnosis', 'find_diagnoses', 'find_specialty', 'structure_report', 'report_html',
-           'overlap_f1', 'score_structure', 'run_structure', 'write_scores']
+           'overlap_f1', 'score_structure', 'structure_reports', 'run_structure', 'write_scores']
 
 # %% ../nbs/04_structure.ipynb #b1078d8f
 import html, json, re
 from collections import Counter
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Iterator, NamedTuple
 
 import simple_icd_10_cm as icd10
 from pydantic import Field
 from rapidfuzz import fuzz, process
-from tqdm.auto import tqdm
 
-from .core import (SECTIONS, SPECIALTIES, DeidReport, Diagnosis, Finding, GoldReport, Lab, LabTest, Section, StageParams,
+from .core import (SECTIONS, SPECIALTIES, DeidReport, Diagnosis, Finding, GoldReport, Lab, LabTest, Section,
                             StructuredReport, create_key, lab_tests, load_key, load_params, project_root, read_records, write_aside, write_json, write_records)
+from .engine import EngineParams, map_items
 
-class StructureParams(StageParams):
+class StructureParams(EngineParams):
     "Knobs of this stage."
     heading_similarity: float = Field(86, ge=70, le=100)  # how alike (0-100) a damaged heading must be to a known one
     name_similarity: float = Field(86, ge=70, le=100)  # the same for the name of a lab test in a table row
@@ -746,14 +746,22 @@ def score_structure(
     first = [bool(r.diagnoses) and r.diagnoses[0].code == g.diagnoses[0].code for r, g in pairs if g.diagnoses]
     return out | {"section_order_exact": sum(same) / max(len(same), 1), "first_code_accuracy": sum(first) / max(len(first), 1), "specialty_accuracy": sum(r.specialty == g.specialty for r, g in pairs) / max(len(pairs), 1)}
 
-# %% ../nbs/04_structure.ipynb #fcb90b7e
+# %% ../nbs/04_structure.ipynb #682aa296
+def structure_reports(
+    reports: list[DeidReport],
+    params: StructureParams,
+) -> list[StructuredReport]:
+    "`structure_report` of each, for the engine."
+    return [structure_report(r, params) for r in reports]
+
 def run_structure(
     params: StructureParams,
     root: str | Path | None = None,  # the project's root; found when not given
 ) -> dict[str, float]:
     "artifacts/deidentify/reports to artifacts/structure/reports; metrics, also by format where gold labels are known."
     root = Path(root or project_root())
-    reports = [structure_report(d, params) for d in tqdm(read_records(root / "artifacts/deidentify/reports", DeidReport), desc="structure", unit="report")]
+    deidentified = read_records(root / "artifacts/deidentify/reports", DeidReport)
+    reports = map_items(partial(structure_reports, params=params), deidentified, params, "structure, 20 reports a step")
     with write_aside(root / "artifacts/structure") as aside: write_records(aside / "reports", reports, StructuredReport)
     n = max(len(reports), 1)
     metrics = {"reports": len(reports), "sections_per_report": sum(len(r.sections) for r in reports) / n, "labs_per_report": sum(len(r.labs) for r in reports) / n,
