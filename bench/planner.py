@@ -1,6 +1,6 @@
 """Is the memory planner right? Peak memory of real training steps on this machine's CPU against the planner's prediction, and its error.
 
-    python bench/planner.py            # all settings, about 3 minutes on 2 cores
+    python bench/planner.py            # all settings, about 5 minutes on 2 free cores
     python bench/planner.py --only 0 3 # some of them
 
 Measured: the peak of the process's resident memory (VmHWM, which counts every page that was touched: weights, activations, and the
@@ -37,18 +37,18 @@ WIDE = LLAMA | dict(hidden_size=768, intermediate_size=3072, num_hidden_layers=4
 SMOL = CONFIGS["SmolLM2-135M"]
 CASES = [  # label, configuration, setting; all with plain transformers and PEFT, which is what Unsloth runs on a CPU too
     ("Llama 32M, float32", LLAMA, dict(bits=32, batch=4, length=512)),
-    ("Llama 32M, float32, checkpoints", LLAMA, dict(bits=32, batch=4, length=1024, checkpointing="hf")),
+    ("Llama 32M, float32, checkpoints", LLAMA, dict(bits=32, batch=4, length=768, checkpointing="hf")),
     ("Llama 32M, float32, eager", LLAMA, dict(bits=32, batch=4, length=512, attention="eager")),
     ("Llama 32M, bf16", LLAMA, dict(bits=16, adapter_bits=16, batch=4, length=768)),
     ("Llama 32M, bf16, float32 adapters", LLAMA, dict(bits=16, batch=4, length=512)),
     ("Llama 32M, bf16, padded, checkpoints", LLAMA, dict(bits=16, adapter_bits=16, batch=2, length=2048, padded=True, checkpointing="hf")),
-    ("deep, float32, checkpoints, fused loss", DEEP, dict(bits=32, batch=8, length=1024, checkpointing="hf", loss="fused", loss_chunk=256)),
-    ("wide, float32, checkpoints", WIDE, dict(bits=32, batch=2, length=4096, checkpointing="hf")),
+    ("deep, float32, checkpoints, fused loss", DEEP, dict(bits=32, batch=4, length=1024, checkpointing="hf", loss="fused", loss_chunk=256)),
+    ("wide, float32, checkpoints", WIDE, dict(bits=32, batch=2, length=2048, checkpointing="hf")),
     ("wide, float32, accumulation, rank 64", WIDE, dict(bits=32, batch=2, length=512, rank=64, accumulation=2)),
     ("SmolLM2, bf16, as sft on a laptop", SMOL, dict(bits=16, batch=4, length=320)),
     ("SmolLM2, float32, checkpoints", SMOL, dict(bits=32, batch=2, length=512, checkpointing="hf")),
     ("SmolLM2, float32, attention adapters only", SMOL, dict(bits=32, batch=1, length=512, target_modules=("q_proj", "v_proj"))),
-    ("GRPO, Llama 32M, 8 completions", LLAMA, dict(bits=32, method="grpo", batch=8, group=8, length=320, completion=64, inference="transformers")),
+    ("GRPO, Llama 32M, 8 completions", LLAMA, dict(bits=32, method="grpo", batch=8, group=8, length=320, completion=48, inference="transformers")),
 ]
 
 
