@@ -27,7 +27,8 @@ import transformers.models.llama.modeling_llama  # noqa: E402, F401
 import peft  # noqa: E402, F401
 from trl.trainer.utils import selective_log_softmax  # noqa: E402
 
-from medllm_nb.planner import CONFIGS, GIB, Setting, peak_gib, phases, tiny_model  # noqa: E402
+from medllm_nb.footprint import CONFIGS, GIB, Setting, tiny_model  # noqa: E402
+from medllm_nb.planner import peak_gib, phases  # noqa: E402
 
 MIB = 2**20
 LLAMA = dict(model_type="llama", hidden_size=512, intermediate_size=1408, num_hidden_layers=8, num_attention_heads=8, num_key_value_heads=4,

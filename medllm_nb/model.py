@@ -38,7 +38,7 @@ def weights_gib(
 
 # %% ../nbs/07_model.ipynb #a09bb65a
 MODELS = [BaseModel(*row) for row in (
-    ("HuggingFaceTB/SmolLM2-135M-Instruct", "instruct", 0.135, 8192, "Apache-2.0", "the default: in the package index, for trying out and tests, never for care"),
+    ("HuggingFaceTB/SmolLM2-135M-Instruct", "instruct", 0.135, 8192, "Apache-2.0", "the default, from the package index: for trying out, never for care"),
     ("Qwen/Qwen2.5-0.5B-Instruct", "instruct", 0.494, 32768, "Apache-2.0", "the smallest that keeps to a format by itself"),
     ("meta-llama/Llama-3.1-8B", "base", 8.03, 131072, "Llama 3.1 Community", "no chat template: refused by this pipeline until one is set"),
     ("meta-llama/Llama-3.1-8B-Instruct", "instruct", 8.03, 131072, "Llama 3.1 Community", "extraction and summaries on a card of 12 GB"),
@@ -47,7 +47,8 @@ MODELS = [BaseModel(*row) for row in (
     ("mistralai/Mixtral-8x7B-Instruct-v0.1", "instruct", 46.7, 32768, "Apache-2.0", "13B active, but all 47B in memory, and the experts stay in 16 bits here"),
     ("meta-llama/Llama-2-70b-chat-hf", "chat", 69.0, 4096, "Llama 2 Community", "cautious, short context: for comparison with older work"),
     ("meta-llama/Llama-3.3-70B-Instruct", "instruct", 70.6, 131072, "Llama 3.3 Community", "the best on one card of 80 GB, in 4 bits; profiles/h100-70b.yaml"),
-    ("deepseek-ai/DeepSeek-R1-Distill-Llama-70B", "reasoning", 70.6, 131072, "MIT, on Llama 3.3 Community", "supervised on the answers of R1, which GRPO trained"),
+    ("deepseek-ai/DeepSeek-R1-Distill-Llama-70B", "reasoning", 70.6, 131072, "MIT, on Llama 3.3 Community",
+     "supervised on the answers of R1, which GRPO trained"),
 )]
 
 # %% ../nbs/07_model.ipynb #2c2c07ae

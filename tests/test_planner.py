@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from medllm_nb.planner import ALL_LINEAR, CONFIGS, PARTS, Setting, layer_saved, largest, peak_gib, phases, plan, profile_params, read_sizes, sft_setting, traced_layer_bytes
+from medllm_nb.footprint import ALL_LINEAR, CONFIGS, Setting, layer_saved, read_sizes, traced_layer_bytes
+from medllm_nb.planner import PARTS, largest, peak_gib, phases, plan, profile_params, sft_setting
 
 ROOT = Path(__file__).parent.parent
 CARD = 79.1  # GiB that PyTorch sees on a card of 80 GB
@@ -71,7 +72,7 @@ def test_config_from_a_folder_and_bad_ones(tmp_path):
     with pytest.raises(ValueError, match="no linear layer is called c_attn"): peak_gib("SmolLM2-135M", Setting(target_modules=("c_attn",)))
 
 
-def test_measured_peak_is_near_the_planned(request):
+def test_measured_peak_is_near_the_planned():
     run = subprocess.run([sys.executable, "bench/planner.py", "--only", "8"], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr[-2000:]
     assert json.loads(run.stdout.splitlines()[-1])["within 10%"] == 1, run.stdout
