@@ -11,7 +11,7 @@ import pytest
 
 from medllm_nb.core import Example, write_records
 from medllm_nb.model import ModelParams, run_model
-from medllm_nb.sft import SftParams, demo_examples
+from medllm_nb.train import SftParams, demo_examples
 
 PARAMS = dict(max_steps=40, eval_steps=4, batch_size=2, max_seq_length=128, eval_examples=4, early_stopping_patience=99)
 RUN = "import sys, json; from medllm_nb.sft import SftParams, run_sft; run_sft(SftParams(**json.loads(sys.argv[2])), sys.argv[1])"
