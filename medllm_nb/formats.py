@@ -114,7 +114,6 @@ def zip_kind(content: bytes, suffix: str) -> str:
 def binary_kind(content: bytes, suffix: str) -> str | None:
     "The kind that the first bytes show, None for plain text and for what they do not show."
     head = content[:4096].lstrip(b"\xef\xbb\xbf")
-    if b"%PDF" in content[:1024]: return "pdf"
     if content[128:132] == b"DICM": return "dicom"
     if content.startswith((b"PK\x03\x04", b"PK\x05\x06")): return zip_kind(content, suffix)
     if content.startswith(IMAGE_STARTS): return "image"
@@ -122,6 +121,7 @@ def binary_kind(content: bytes, suffix: str) -> str | None:
     if HL7_START.match(head): return "hl7"
     if HTML_START.match(head): return "html"
     if MAIL_FIELD.search(re.split(rb"\r?\n\r?\n", head, maxsplit=1)[0]): return "email"
+    if b"%PDF" in content[:1024]: return "pdf"  # last: an envelope may show the PDF inside it
     return None
 
 # %% ../nbs/02_formats.ipynb #a28384c0
