@@ -116,10 +116,11 @@ class Report(Record):
     report_id: str  # hash of its content, see `content_id`
     patient_id: str  # who it is about, as linked by ingest
     source: str  # file below the reports folder, `#row` for tables: may itself hold PHI
-    format: str  # txt, csv, json, docx, pdf, scan-pdf, image
+    format: str  # such as txt, csv, docx, pdf, scan-pdf, image, hl7: see the notebook formats
     specialty: str | None = None  # only where the file says so
     pages: int = 1
     ocr_confidence: list[float] = []  # mean word confidence (0-100), a number a page; empty if no OCR was needed
+    ocr_pages: list[int] = []  # those pages, counted from 1
     text: str
 
 # %% ../nbs/00_core.ipynb #f4a160b5

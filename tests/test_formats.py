@@ -1,0 +1,231 @@
+"Damaged and hostile files of every format: each is read or refused with its reason, never anything else."
+import base64
+import email.message
+import io
+import json
+import zipfile
+from email import policy
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
+from reportlab.lib.pdfencrypt import StandardEncryption
+from reportlab.pdfgen.canvas import Canvas
+
+from medllm_nb.core import load_key, read_records
+from medllm_nb.formats import read_content
+from medllm_nb.ingest import IngestError, IngestParams, Quarantined, ReviewPage, Report, read_file, read_report, run_ingest
+
+NAME = "Zwingli-Okonkwo"
+TEXT = f"Patient: {NAME}, Ana\nMRN: 00451234\nImpression: Right lower lobe pneumonia, follow-up in six weeks."
+QUICK = IngestParams(max_pages=3, ocr_timeout_s=10)
+
+
+def pdf(**options):
+    buffer = io.BytesIO()
+    canvas = Canvas(buffer, **options)
+    for i, line in enumerate(TEXT.splitlines()): canvas.drawString(72, 720 - 16 * i, line)
+    canvas.save()
+    return buffer.getvalue()
+
+
+def zipped(members, compress=zipfile.ZIP_DEFLATED):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compress) as archive:
+        for name, content in members: archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def locked_zip():
+    "A ZIP whose second member carries the flag of encryption, in its own header and in the directory."
+    content = bytearray(zipped([("a.txt", TEXT), ("b.txt", TEXT + " Again.")], zipfile.ZIP_STORED))
+    for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.rindex(mark) + at] |= 1
+    return bytes(content)
+
+
+def mail(body=None, attachments=()):
+    message = email.message.EmailMessage(policy=policy.default)
+    message["From"], message["Message-ID"], message["Subject"] = "lab@example.org", "<1@example.org>", f"Results {NAME}"
+    if body: message.set_content(body)
+    for name, content in attachments: message.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
+    return message.as_bytes()
+
+
+def hl7(*segments, kind="ORU^R01"):
+    head = [rf"MSH|^~\&|LAB|CLINIC|||20240305||{kind}|1|P|2.5", f"PID|1||00451234^^^C^MR||{NAME.upper()}^ANA||19500314|F"]
+    return "\r".join([*head, *segments, ""]).encode()
+
+
+def fhir(*resources):
+    return json.dumps({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": r} for r in resources]}).encode()
+
+
+def report(**fields):
+    return {"resourceType": "DiagnosticReport", "id": "r", "status": "final", "code": {"text": "Chest radiograph"}, **fields}
+
+
+def form(content): return {"contentType": "application/pdf", "data": base64.b64encode(content).decode()}
+
+
+def dicom(**values):
+    dataset = Dataset()
+    dataset.PatientName, dataset.PatientID, dataset.PatientBirthDate = f"{NAME.upper()}^ANA", "00451234", "19500314"
+    for key, value in values.items(): setattr(dataset, key, value)
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID, dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.104.1", "1.2.3"
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def text_item(text):
+    item = Dataset()
+    item.ValueType, item.TextValue = "TEXT", text
+    return item
+
+
+OBX = "OBX|1|FT|IMP^Impression||Right lower lobe pneumonia, follow-up in six weeks.||||||F"
+GOOD = {
+    "letter.rtf": (rb"{\rtf1\ansi Impression: Right lower lobe pneumonia, follow-up in six weeks.\par}", ["rtf"]),
+    "page.html": (f"<html><body><p>{TEXT}</p></body></html>".encode(), ["html"]),
+    "mail.eml": (mail(TEXT, [("a.pdf", pdf())]), ["email", "pdf"]),
+    "attached.eml": (mail("See below.", [("a.pdf", pdf())]), ["pdf"]),
+    "no-body.eml": (mail(None, [("a.pdf", pdf())]), ["pdf"]),
+    "all.zip": (zipped([("a.txt", TEXT), ("b/c.pdf", pdf()), ("in.zip", zipped([("d.rtf", b"{\\rtf1 " + TEXT.encode() + b"}")]))]), ["txt", "pdf", "rtf"]),
+    "traversal.zip": (zipped([("../../../../tmp/evil.txt", TEXT), ("/etc/passwd", TEXT + " Again.")]), ["txt", "txt"]),
+    "two.hl7": (hl7(OBX) + hl7(OBX), ["hl7", "hl7"]),
+    "framed.hl7": (b"\x0b" + hl7(OBX) + b"\x1c\r", ["hl7"]),
+    "unknown-segment.hl7": (hl7("ZZZ|1|what", OBX, "NTE|1"), ["hl7"]),
+    "bundle.json": (fhir(report(conclusion=TEXT, presentedForm=[form(pdf())])), ["fhir"]),
+    "bulk.ndjson": ("\n".join(json.dumps(report(conclusion=f"{TEXT} {i}")) for i in range(2)).encode(), ["fhir", "fhir"]),
+    "sr.dcm": (dicom(Modality="SR", ContentSequence=[text_item(TEXT)]), ["dicom-sr"]),
+    "document.dcm": (dicom(EncapsulatedDocument=pdf()), ["dicom-pdf"]),
+}
+BAD = {
+    "cut.zip": (zipped([("a.txt", TEXT)])[:60], "broken ZIP"),
+    "empty.zip": (zipped([]), "empty file"),
+    "bomb.zip": (zipped([("a.txt", b"a" * 20_000_000)]), "zip bomb"),
+    "many.zip": (zipped([(f"{i}.txt", TEXT) for i in range(1001)]), "too many members"),
+    "sheet.xlsx": (zipped([("xl/workbook.xml", "<x/>")]), "unknown format"),
+    "nothing.eml": (mail(), "no text"),
+    "wrong.hl7": (hl7("PV1|1|I"), "no report"),
+    "admission.hl7": (hl7("EVN|A01", kind="ADT^A01"), "no report"),
+    "no-reports.json": (fhir({"resourceType": "Patient", "id": "p"}), "no report"),
+    "misspelt.json": (fhir(report(conclusoin=TEXT)), "broken FHIR"),
+    "linked.json": (fhir(report(presentedForm=[{"url": "https://example.org/1.pdf"}])), "no text|attachment elsewhere"),
+    "cut.dcm": (dicom(EncapsulatedDocument=pdf())[:136], "broken DICOM|no report"),
+    "half.dcm": (dicom(EncapsulatedDocument=pdf()[:300]), "broken PDF"),
+    "picture.dcm": (dicom(Rows=2, Columns=2), "no report"),
+    "locked.dcm": (dicom(EncapsulatedDocument=pdf(encrypt=StandardEncryption("secret", ownerPassword="o"))), "password-protected PDF"),
+    "fake.rtf": (b"not rich at all", "broken file"),
+    "deep.json": (b"[" * 100_000, "broken JSON"),
+}
+
+
+def reports_of(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    return read_file(path, QUICK)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_each_format_gives_its_reports(name, tmp_path):
+    content, formats = GOOD[name]
+    reports, problems = reports_of(tmp_path, name, content)
+    assert [r.format for r in reports] == formats and not problems
+    assert all("pneumonia" in r.text for r in reports)
+    assert len({r.report_id for r in reports}) == len(reports)
+    if len(reports) > 1: assert [r.source for r in reports] == [f"{name}#{i}" for i in range(len(reports))]
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_each_bad_file_is_refused_with_its_reason(name, tmp_path):
+    content, kinds = BAD[name]
+    with pytest.raises(IngestError) as caught: reports_of(tmp_path, name, content)
+    assert caught.value.kind in kinds.split("|"), str(caught.value)
+    assert NAME not in str(caught.value) and name not in str(caught.value)
+
+
+def test_a_bad_member_does_not_lose_the_others(tmp_path):
+    members = [("a.txt", TEXT), (f"{NAME}.exe", b"MZ\x90\x00\x03" + bytes(99)), ("cut.pdf", pdf()[:200]), ("b.txt", TEXT + " Again.")]
+    reports, problems = reports_of(tmp_path, "mixed.zip", zipped(members))
+    assert len(reports) == 2 and [e.kind for e in problems] == ["unknown format", "broken PDF"]
+    assert "member 2" in str(problems[0]) and NAME not in str(problems[0])
+    reports, problems = reports_of(tmp_path, "locked.zip", locked_zip())
+    assert len(reports) == 1 and [e.kind for e in problems] == ["password-protected ZIP"]
+
+
+def test_envelopes_in_envelopes_share_one_budget(tmp_path):
+    nested = TEXT.encode()
+    for _ in range(6): nested = zipped([("in.zip" if nested.startswith(b"PK") else "a.txt", nested)])
+    with pytest.raises(IngestError, match="nested too deep"): reports_of(tmp_path, "deep.zip", nested)
+    inner = zipped([(f"{i}.txt", f"{TEXT} {i}") for i in range(6)])
+    reports, problems = read_content_of(zipped([("1.zip", inner), ("2.zip", inner)]), IngestParams(max_members=10))
+    assert reports == 6 and problems == ["too many members"]
+
+
+def read_content_of(content, params):
+    contents = read_content(content, "x.zip", params)
+    return len(contents.found), [e.kind for e in contents.problems]
+
+
+def test_a_damaged_document_leaves_its_message(tmp_path):
+    for name, content in (("a.json", fhir(report(conclusion=TEXT, presentedForm=[form(b"%PDF-1.7 cut")]))),
+                          ("a.hl7", hl7(OBX, "OBX|2|ED|PDF^Report||^application^pdf^Base64^!!!||||||F"))):
+        (found,), (problem,) = reports_of(tmp_path, name, content)
+        assert "pneumonia" in found.text and problem.kind in ("broken PDF", "broken base64")
+
+
+def test_messages_link_with_letters_and_count_what_is_lost(tmp_path):
+    (tmp_path / "params.yaml").write_text("{}\n")
+    folder = tmp_path / "data" / "reports"
+    folder.mkdir(parents=True)
+    header = f"Patient: {NAME}, Ana\nMRN: 00451234\nDOB: 1950-03-14\n"
+    patient = {"resourceType": "Patient", "id": "p", "name": [{"family": NAME, "given": ["Ana"]}], "birthDate": "1950-03-14", "identifier": [{"value": "00451234"}]}
+    files = {"letter.txt": (header + TEXT).encode(), "out.hl7": hl7(OBX), "sr.dcm": dicom(ContentSequence=[text_item(TEXT)]), "bad.hl7": hl7(OBX) + hl7("PV1|1"),
+             "bundle.json": fhir(patient, report(conclusion=TEXT, subject={"reference": "Patient/p"}))}
+    for name, content in files.items(): (folder / name).write_bytes(content)
+    metrics = run_ingest(IngestParams(workers=1), tmp_path)
+    read = lambda what, cls: read_records(tmp_path / "artifacts" / "ingest" / what, cls, load_key("phi-at-rest"))
+    assert {r.patient_id for r in read("reports", Report)} == {"00451234"} and metrics["reports"] == 5
+    assert [(q.source, q.kind) for q in read("quarantine", Quarantined)] == [("bad.hl7", "no report")]
+    assert read("review", ReviewPage) == [] and metrics["pages_to_review"] == 0
+    again = run_ingest(IngestParams(workers=1), tmp_path)
+    assert again["from_cache"] == 5 and again["quarantined"] == 1, "what a cached file had lost is forgotten"
+
+
+def test_doubtful_pages_are_listed_for_a_person(tmp_path):
+    (tmp_path / "params.yaml").write_text("{}\n")
+    folder = tmp_path / "data" / "reports"
+    folder.mkdir(parents=True)
+    from test_ingest import scan
+    (folder / "scan.png").write_bytes(scan())
+    metrics = run_ingest(IngestParams(workers=1, review_below=100), tmp_path)
+    (page,) = read_records(tmp_path / "artifacts" / "ingest" / "review", ReviewPage, load_key("phi-at-rest"))
+    assert metrics["pages_to_review"] == 1 and page.page == 1 and page.source == "scan.png" and 0 < page.confidence < 100
+    assert b"scan.png" not in b"".join(p.read_bytes() for p in (tmp_path / "artifacts" / "ingest" / "review").iterdir())
+
+
+def picture():
+    buffer = io.BytesIO()
+    Image.new("L", (60, 40), 255).save(buffer, "TIFF", save_all=True, append_images=[Image.new("L", (60, 40), 200)])
+    return buffer.getvalue()
+
+
+SEEDS = [(name, content) for name, (content, _) in GOOD.items()] + [("a.tif", picture()), ("a.pdf", pdf()), ("a.csv", b"mrn,text\n1,Gout\n")]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.sampled_from(SEEDS), cut=st.floats(0, 1), edits=st.lists(st.tuples(st.floats(0, 0.999), st.binary(min_size=1, max_size=4)), max_size=6))
+def test_mutated_bytes_are_read_or_refused_never_a_crash(seed, cut, edits):
+    name, content = seed
+    content = bytearray(content)
+    for at, new in edits: content[int(at * len(content)) : int(at * len(content)) + len(new)] = new
+    if cut < 0.3: content = content[: int(len(content) * cut / 0.3)]
+    try: contents = read_content(bytes(content), name, QUICK)
+    except IngestError as e: assert e.kind and NAME not in str(e)
+    else: assert all(isinstance(e, IngestError) and NAME not in str(e) for e in contents.problems)
