@@ -235,8 +235,10 @@ def read_pdf_page(
     params: IngestParams,
 ) -> Page:
     "A PDF page's text layer if it is usable, else what OCR reads of the drawn page."
+    from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
     text = page.get_textpage().get_text_bounded(errors="replace").replace("\r\n", "\n")
-    if usable_text(text, params): return Page(text)
+    has_image = next(page.get_objects(filter=[FPDF_PAGEOBJ_IMAGE]), None) is not None
+    if usable_text(text, params, has_image): return Page(text)
     scale = params.ocr_dpi / 72
     check_size(page.get_width() * scale, page.get_height() * scale, params)
     return ocr_page(page.render(scale=scale, grayscale=True).to_pil(), params)

@@ -251,6 +251,7 @@ def ocr_page(
 ) -> Page:
     "A page's text, the page turned upright if need be, with its mean word confidence; `IngestError` if it cannot be read."
     check_size(*image.size, params)
+    if min(image.size) < 10: return Page("", 0.0)  # no letter fits
     best = read_upright(image, params)
     if best.confidence >= params.ocr_retry_below: return best
     for degrees in likely_turns(image.convert("L")):
@@ -284,9 +285,10 @@ def word_share(text: str) -> float:
 def usable_text(
     text: str,  # a PDF page's text layer
     params: IngestParams = IngestParams(),
+    has_image: bool = True,  # whether the page holds an image too, in which the rest of its text may be
 ) -> bool:
     "Whether a text layer can be trusted; if not, the page is read by OCR."
-    if len(text.strip()) < params.min_text_chars or GLYPH_IDS.search(text): return False
+    if len(text.strip()) < (params.min_text_chars if has_image else 1) or GLYPH_IDS.search(text): return False
     return strange_share(text) <= 0.02 and word_share(text) >= params.min_word_share
 
 # %% ../nbs/02_ocr.ipynb #daa84398
