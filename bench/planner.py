@@ -1,6 +1,6 @@
 """Is the memory planner right? Peak memory of real training steps on this machine's CPU against the planner's prediction, and its error.
 
-    python bench/planner.py            # all settings, about 5 minutes on 2 free cores
+    python bench/planner.py            # all settings, 5 to 15 minutes on 2 cores
     python bench/planner.py --only 0 3 # some of them
 
 Measured: the peak of the process's resident memory (VmHWM, which counts every page that was touched: weights, activations, and the
