@@ -52,7 +52,9 @@ def refusing(
 
 def quiet_libraries() -> None:
     "Keep the parsers' own log messages, which quote the text that they stumble over, out of every log."
-    for name in ("hl7", "pydicom", "inscriptis", "PIL"): logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    import hl7.containers, hl7.util  # their loggers are named by the path of the file, not of the package
+    for logger in (hl7.containers.logger, hl7.util.logger, logging.getLogger("pydicom"), logging.getLogger("PIL")):
+        logger.setLevel(logging.CRITICAL + 1)
 
 # %% ../nbs/02_formats.ipynb #1c2c4889
 class Budget:
