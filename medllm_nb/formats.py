@@ -4,16 +4,16 @@
 
 # %% auto #0
 __all__ = ['IMAGE_STARTS', 'HL7_START', 'HTML_START', 'MAIL_FIELD', 'TEXT_SUFFIXES', 'COLUMNS', 'HL7_SEGMENT', 'FHIR_REPORTS',
-           'Found', 'Contents', 'inside', 'refusing', 'Budget', 'decode_text', 'zip_kind', 'binary_kind',
-           'looks_like_json', 'file_kind', 'pick_columns', 'read_table', 'read_csv', 'load_json', 'read_docx',
-           'tidy_rows', 'read_rtf', 'read_html', 'read_pdf_page', 'read_pdf', 'read_image', 'iso_date', 'header_lines',
-           'lab_line', 'hl7_messages', 'hl7_text', 'hl7_value', 'hl7_repeats', 'hl7_lines', 'hl7_report', 'hl7_header',
-           'read_hl7', 'read_form', 'check_resource', 'fhir_words', 'fhir_value', 'fhir_labs', 'fhir_header',
-           'fhir_report', 'is_fhir', 'read_fhir', 'sr_name', 'sr_value', 'sr_lines', 'read_dicom', 'read_members',
-           'read_zip', 'attachment_bytes', 'read_mail', 'read_content']
+           'Found', 'Contents', 'inside', 'refusing', 'quiet_libraries', 'Budget', 'decode_text', 'zip_kind',
+           'binary_kind', 'looks_like_json', 'file_kind', 'pick_columns', 'read_table', 'read_csv', 'load_json',
+           'read_docx', 'tidy_rows', 'read_rtf', 'read_html', 'read_pdf_page', 'read_pdf', 'read_image', 'iso_date',
+           'header_lines', 'lab_line', 'hl7_messages', 'hl7_text', 'hl7_value', 'hl7_repeats', 'hl7_lines',
+           'hl7_report', 'hl7_header', 'read_hl7', 'read_form', 'check_resource', 'fhir_words', 'fhir_value',
+           'fhir_labs', 'fhir_header', 'fhir_report', 'is_fhir', 'read_fhir', 'sr_name', 'sr_value', 'sr_lines',
+           'read_dicom', 'read_members', 'read_zip', 'attachment_bytes', 'read_mail', 'read_content']
 
-# %% ../nbs/02_formats.ipynb #55d8fe5c
-import base64, binascii, csv, email, io, json, mimetypes, re, zipfile
+# %% ../nbs/02_formats.ipynb #d1190935
+import base64, binascii, csv, email, io, json, logging, mimetypes, re, zipfile
 from contextlib import contextmanager
 from email import policy
 from pathlib import Path
@@ -49,6 +49,12 @@ def refusing(
     try: yield
     except (IngestError, MissingTool): raise
     except Exception: raise IngestError(kind, advice) from None
+
+def quiet_libraries() -> None:
+    "Keep the parsers' own log messages, which quote the text that they stumble over, out of every log."
+    import hl7.containers, hl7.util  # their loggers are named by the path of the file, not of the package
+    for logger in (hl7.containers.logger, hl7.util.logger, logging.getLogger("pydicom"), logging.getLogger("PIL")):
+        logger.setLevel(logging.CRITICAL + 1)
 
 # %% ../nbs/02_formats.ipynb #1c2c4889
 class Budget:
@@ -536,9 +542,8 @@ def read_dicom(
     depth: int = 0,
 ) -> Contents:
     "The report of a DICOM SR or encapsulated document; `IngestError` for an image or a broken file."
-    import logging, warnings
+    import warnings
     import pydicom
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     with refusing("broken DICOM", "cut off or damaged: export it again"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         dataset = pydicom.dcmread(io.BytesIO(content))
@@ -615,6 +620,7 @@ def read_content(
     depth: int = 0,  # envelopes around it
 ) -> Contents:
     "The reports of a file in any known format; `IngestError`, and nothing else, says why it cannot be read."
+    quiet_libraries()
     budget = budget or Budget(params)
     kind = file_kind(content, name)
     if kind == "zip": return read_zip(content, params, budget, depth)

@@ -112,15 +112,15 @@ def tilt(
 # %% ../nbs/02_ocr.ipynb #8a363593
 def prepare_image(
     image,  # a PIL image
-    min_height: int = 1800,  # pixels; a smaller page is enlarged
+    min_height: int = 1800,  # pixels that the longer side shall have; a smaller page is enlarged
 ):
     "The page gray, without specks, large enough, evenly lit and level; a uint8 array (height, width)."
     import cv2
     import numpy as np
     cv2.setNumThreads(1)  # one page a core is faster than two cores a page
     gray = remove_specks(np.asarray(image.convert("L")))
-    factor = min_height / gray.shape[0]
-    if 1 < factor and factor * gray.shape[1] < 4 * min_height:  # a strip a few pixels high is not a small page
+    factor = min_height / max(gray.shape)
+    if factor > 1:
         gray = cv2.resize(gray, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
     even = even_light(gray)
     angle = tilt(even)
@@ -165,7 +165,7 @@ def fullness(
 def find_columns(
     page,  # uint8 array (height, width), level and evenly lit
     tallest: float = 0.3,  # share of the text's height that a gutter must run through
-    full: float = 0.65,  # how full both columns must be
+    full: float = 0.55,  # how full both columns must be
 ) -> tuple[int, int, int] | None:
     "`(gutter, top, bottom)` in pixels of a page with two columns of prose; None for any other page."
     ink = ink_map(page)

@@ -210,6 +210,14 @@ def test_doubtful_pages_are_listed_for_a_person(tmp_path):
     assert b"scan.png" not in b"".join(p.read_bytes() for p in (tmp_path / "artifacts" / "ingest" / "review").iterdir())
 
 
+def test_no_parser_logs_what_it_stumbles_over(capfd, caplog):
+    broken = OBX.replace("pneumonia,", f"\\X{NAME}\\ pneumonia,")  # an escape that is no number
+    contents = read_content(hl7(broken), "a.hl7", QUICK)
+    assert "follow-up" in contents.found[0].pages[0].text
+    shown = capfd.readouterr()
+    assert NAME not in shown.out + shown.err + caplog.text
+
+
 def picture():
     buffer = io.BytesIO()
     Image.new("L", (60, 40), 255).save(buffer, "TIFF", save_all=True, append_images=[Image.new("L", (60, 40), 200)])
