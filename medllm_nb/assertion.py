@@ -89,31 +89,35 @@ def _reaches(cue: Cue, start: int, end: int, turns: list[int]) -> bool:
     else: return True   # within the mention
     return allowed and not any(between[0] <= t < between[1] for t in turns)
 
+def _clause_cues(text: str, start: int, end: int) -> tuple[list[Cue], list[int]]:
+    "The cues of a sentence, placed in the text, and where its turns are."
+    cues = [c._replace(start=c.start + start, end=c.end + start) for c in find_cues(text[start:end])]
+    return [c for c in cues if c.kind in KINDS], [c.start for c in cues if c.kind == "turn"]
+
 def assertions(
     text: str,
     spans: list[tuple[int, int]],  # what is mentioned
-    sections: list[Section] = (),  # those of the text; some headings speak for all below them
+    sections: list[Section] = (),  # those of the text: a sentence does not begin before its section, and some headings speak for all below
 ) -> list[str]:
     "What the text asserts of each mention: one of `KINDS`, or present."
-    cues, sentences = find_cues(text), [m.span() for m in SENTENCE.finditer(text)]
-    starts, cue_starts = [a for a, _ in sentences], [c.start for c in cues]
-    out = []
+    sentences = [m.span() for m in SENTENCE.finditer(text)] if spans else []
+    starts, known, out = [a for a, _ in sentences], {}, []
     for start, end in spans:
+        section = next((s for s in sections if s.start <= start < s.end), None)
         i = bisect_right(starts, start) - 1
         a, b = sentences[i] if i >= 0 else (0, len(text))
-        near = cues[bisect_right(cue_starts, a - 1) : bisect_right(cue_starts, max(b, end))]
-        turns = [c.start for c in near if c.kind == "turn"]
-        kinds = {c.kind for c in near if c.kind in KINDS and _reaches(c, start, end, turns)}
-        kinds |= section_assertion(sections, start)
+        sentence = max(a, section.start if section else 0), max(b, end)
+        if sentence not in known: known[sentence] = _clause_cues(text, *sentence)
+        cues, turns = known[sentence]
+        kinds = {c.kind for c in cues if _reaches(c, start, end, turns)} | section_assertion(section)
         out.append(next((k for k in KINDS if k in kinds), "present"))
     return out
 
 def section_assertion(
-    sections: list[Section],
-    at: int,  # a position in the text
+    section: Section | None,
 ) -> set[str]:
     "What the heading says of everything below it: family history, past medical history. Empty without such a heading."
-    heading = next((fold(s.heading) for s in sections if s.start <= at < s.end), "")
+    heading = fold(section.heading) if section else ""
     return {kind for kind, words in cue_table()["headings"].items() if heading and re.search(words, heading)}
 
 # %% ../nbs/04_assertion.ipynb #0afcc576

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['PHI_ENTITIES', 'Assertion', 'Flag', 'SPECIALTIES', 'SECTIONS', 'LABS_TABLE', 'project_root', 'StageParams',
-           'load_params', 'apply_profile', 'Record', 'Span', 'Report', 'DeidReport', 'Section', 'Finding', 'Lab',
-           'Diagnosis', 'StructuredReport', 'Message', 'Evidence', 'Example', 'GoldReport', 'content_id', 'LabTest',
-           'lab_tests', 'create_key', 'load_key', 'arrow_type', 'record_schema', 'encrypt', 'decrypt', 'write_aside',
-           'write_records', 'read_records', 'write_json', 'fitting_profile', 'doctor', 'doctor_cli', 'profile_cli',
-           'key_cli']
+           'load_params', 'apply_profile', 'Record', 'Span', 'Report', 'DeidReport', 'Section', 'Finding', 'Mention',
+           'Lab', 'Diagnosis', 'StructuredReport', 'Message', 'Evidence', 'Example', 'GoldReport', 'content_id',
+           'LabTest', 'lab_tests', 'create_key', 'load_key', 'arrow_type', 'record_schema', 'encrypt', 'decrypt',
+           'write_aside', 'write_records', 'read_records', 'write_json', 'fitting_profile', 'doctor', 'doctor_cli',
+           'profile_cli', 'key_cli']
 
 # %% ../nbs/00_core.ipynb #d3be970c
 import hashlib, hmac, json, os, platform, shutil, subprocess, types
@@ -151,6 +151,16 @@ class Finding(Record):
     concept: str | None = None
     assertion: Assertion = "present"
 
+class Mention(Record):
+    "A concept of a terminology that the report names; `section` holds it."
+    start: int
+    end: int
+    text: str
+    code: str
+    system: str  # ICD-10-CM or SNOMED CT
+    assertion: Assertion = "present"
+    section: str = ""
+
 Flag = Literal["low", "high", "normal", "unknown"]
 
 class Lab(Record):
@@ -172,6 +182,7 @@ class Diagnosis(Record):
     start: int
     end: int
 
+# %% ../nbs/00_core.ipynb #bbb6870b
 class StructuredReport(Record):
     "A de-identified report and what was recognised in it."
     report_id: str
@@ -182,6 +193,7 @@ class StructuredReport(Record):
     text: str
     sections: list[Section] = []
     findings: list[Finding] = []
+    concepts: list[Mention] = []
     labs: list[Lab] = []
     diagnoses: list[Diagnosis] = []
 
