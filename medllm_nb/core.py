@@ -197,7 +197,6 @@ class StructuredReport(Record):
     labs: list[Lab] = []
     diagnoses: list[Diagnosis] = []
 
-# %% ../nbs/00_core.ipynb #21fc202c
 class Message(Record):
     "One turn of a conversation."
     role: Literal["system", "user", "assistant"]

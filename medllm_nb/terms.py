@@ -300,6 +300,7 @@ def plain_text(
         at += len(word) + 1
     return " ".join(["", *parts[1:], ""]), words
 
+# %% ../nbs/04_terms.ipynb #57dad60a
 @lru_cache(20_000)
 def _narrowed(code: str) -> str: return narrowed(code)
 
