@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['WORD', 'QUALIFIER', 'BRACKETS', 'OF', 'IS_A', 'FULL_NAME', 'CLINICAL_FINDING', 'OPPOSED', 'OCR_DIGITS', 'PIECE',
            'term_tables', 'singular', 'plain_word', 'plain', 'reworded', 'synonyms', 'Term', 'icd_terminology',
-           'Snomed', 'snomed_terminology', 'TermIndex', 'build_index', 'spelling_index', 'term_index', 'english_words',
-           'drug_words', 'opposed', 'mended_word', 'Match', 'index_word', 'plain_text', 'find_terms']
+           'Snomed', 'snomed_terminology', 'TermIndex', 'build_index', 'spelling_index', 'term_index',
+           'word_frequencies', 'english_words', 'drug_words', 'drug_names', 'opposed', 'mended_word', 'Match',
+           'index_word', 'plain_text', 'find_terms']
 
 # %% ../nbs/04_terms.ipynb #3fe33f61
 import re
@@ -228,16 +229,29 @@ def term_index(
 
 # %% ../nbs/04_terms.ipynb #37b0fe30-2
 @lru_cache(1)
+def word_frequencies() -> dict[str, float]:
+    "How often English uses a word (wordfreq's large list, some 320,000 words); small letters."
+    from wordfreq import get_frequency_dict
+    return get_frequency_dict("en", wordlist="large")
+
+@lru_cache(1)
 def english_words() -> frozenset[str]:
-    "The words of symspellpy's frequency dictionary."
-    lines = (files("symspellpy") / "frequency_dictionary_en_82_765.txt").read_text(encoding="utf-8-sig").splitlines()
-    return frozenset(line.split()[0] for line in lines if line)
+    "The words of wordfreq's list and of Webster's Second, which has the rare ones."
+    from english_words import get_english_words_set
+    return frozenset(word_frequencies()) | get_english_words_set(["web2"], lower=True)
 
 @lru_cache(1)
 def drug_words() -> frozenset[str]:
     "The words of drugs' names, brands among them; some are plain English too."
     from drug_named_entity_recognition.drugs_finder import drug_variant_to_canonical
     return frozenset(w for name in drug_variant_to_canonical for w in re.split(r"[^a-z]+", name) if len(w) > 3)
+
+@lru_cache(1)
+def drug_names() -> frozenset[str]:
+    "Single words that are a drug's name and not something else too: its canonical name, or a word that English does not have."
+    from drug_named_entity_recognition.drugs_finder import drug_canonical_to_data
+    canonical = {name for name in drug_canonical_to_data if name.isalpha() and len(name) > 3}
+    return frozenset(canonical | (drug_words() - english_words()))
 
 OPPOSED = re.compile(r"hyper|hypo|inter|intra|supra|infra|macro|micro|poly|oligo|anti|ante|pre|post|tachy|brady|endo|exo|ecto")
 
