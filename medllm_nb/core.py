@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['PHI_ENTITIES', 'Assertion', 'Flag', 'SPECIALTIES', 'SECTIONS', 'LABS_TABLE', 'project_root', 'StageParams',
-           'load_params', 'apply_profile', 'Record', 'Span', 'Report', 'DeidReport', 'Section', 'Finding', 'Mention',
-           'Lab', 'Diagnosis', 'StructuredReport', 'Message', 'Evidence', 'Example', 'GoldReport', 'content_id',
-           'LabTest', 'lab_tests', 'create_key', 'load_key', 'arrow_type', 'record_schema', 'encrypt', 'decrypt',
-           'write_aside', 'write_records', 'read_records', 'write_json', 'fitting_profile', 'doctor', 'doctor_cli',
-           'profile_cli', 'key_cli']
+           'load_params', 'apply_profile', 'Record', 'Span', 'Report', 'DeidReport', 'Section', 'Finding', 'Mend',
+           'Mention', 'Lab', 'Diagnosis', 'StructuredReport', 'Message', 'Evidence', 'Example', 'GoldReport',
+           'content_id', 'LabTest', 'lab_tests', 'create_key', 'load_key', 'arrow_type', 'record_schema', 'encrypt',
+           'decrypt', 'write_aside', 'write_records', 'read_records', 'write_json', 'fitting_profile', 'doctor',
+           'doctor_cli', 'profile_cli', 'key_cli']
 
 # %% ../nbs/00_core.ipynb #d3be970c
 import hashlib, hmac, json, os, platform, shutil, subprocess, types
@@ -151,6 +151,12 @@ class Finding(Record):
     concept: str | None = None
     assertion: Assertion = "present"
 
+class Mend(Record):
+    "A slip of OCR or spelling that was mended: where in the text, and what stood there."
+    start: int
+    end: int
+    was: str
+
 class Mention(Record):
     "A concept of a terminology that the report names; `section` holds it."
     start: int
@@ -196,6 +202,7 @@ class StructuredReport(Record):
     concepts: list[Mention] = []
     labs: list[Lab] = []
     diagnoses: list[Diagnosis] = []
+    mended: list[Mend] = []
 
 class Message(Record):
     "One turn of a conversation."

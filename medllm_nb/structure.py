@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PERSONAL_LINE', 'FLAG_COLOURS', 'ASSERTION_COLOURS', 'SECTION_COLOURS', 'COMPARED', 'StructureParams',
-           'specialty_table', 'specialty_points', 'find_specialty', 'structure_report', 'legend_html', 'report_html',
-           'overlap_f1', 'share', 'score_concepts', 'score_structure', 'structure_reports', 'describe', 'write_scores',
-           'run_structure']
+           'specialty_table', 'specialty_points', 'find_specialty', 'mended_text', 'structure_report', 'legend_html',
+           'report_html', 'overlap_f1', 'share', 'score_concepts', 'score_structure', 'structure_reports',
+           'read_tables', 'describe', 'write_scores', 'run_structure']
 
 # %% ../nbs/04_structure.ipynb #b1078d8f
 import html, json, re
@@ -14,19 +14,20 @@ from collections import Counter
 from functools import lru_cache, partial
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import Field
 
-from .core import (SECTIONS, SPECIALTIES, DeidReport, GoldReport, Section, StructuredReport, create_key, load_key, load_params,
+from .core import (SECTIONS, SPECIALTIES, DeidReport, GoldReport, Mend, Section, Span, StructuredReport, create_key, load_key, load_params,
                             project_root, read_records, write_aside, write_json, write_records)
 from .concepts import concept_of, find_concepts, find_findings
 from .assertion import assertion_of
+from .clean import mend_words
 from .diagnoses import diagnosis_words, find_diagnoses, icd_terms, matched_code, printed_code
 from .engine import EngineParams, map_items
 from .labs import convert_lab, distinct_labs, find_labs, flag_of, name_pattern, parse_number, test_names
 from .sections import find_sections, heading_section, known_headings
-from .terms import term_index
 
 class StructureParams(EngineParams):
     "Knobs of this stage."
@@ -34,6 +35,7 @@ class StructureParams(EngineParams):
     name_similarity: float = Field(86, ge=70, le=100)  # the same for the name of a lab test in a table row
     icd_similarity: float = Field(93, ge=80, le=100)  # the same for a diagnosis and an ICD-10-CM description
     concepts: bool = True  # find the mentions of a terminology's concepts
+    mend_words: Literal["none", "scans", "all"] = "scans"  # whose slips of OCR and spelling are mended
     snomed_dir: str = ""  # an unpacked RF2 release of SNOMED CT; without one, ICD-10-CM
 
 # %% ../nbs/04_structure.ipynb #ef7865bd
@@ -80,16 +82,30 @@ def find_specialty(
     operation = _hits(specialty_table()["operative"], text) >= 2
     return first if most >= 3 and most > next_most and not operation else "other"
 
-# %% ../nbs/04_structure.ipynb #c433f08e
+# %% ../nbs/04_structure.ipynb #0c5a86e6
+def mended_text(
+    deid: DeidReport,
+    which: str,  # none, scans or all
+) -> tuple[str, list[Mend]]:
+    "A report's text with its slips mended, if it is one of those, and what stood there."
+    if which == "none" or (which == "scans" and not deid.ocr_confidence): return deid.text, []
+    edited = mend_words(deid.text, [(s.start, s.end) for s in deid.replaced])
+    mends, shift = [], 0
+    for e in edited.edits:
+        start = e.start + shift
+        mends.append(Mend(start=start, end=start + len(e.becomes), was=deid.text[e.start : e.end]))
+        shift += len(e.becomes) - (e.end - e.start)
+    return edited.text, mends
+
 def structure_report(
     deid: DeidReport,
     params: StructureParams = StructureParams(),
 ) -> StructuredReport:
     "Everything recognised in a report."
-    text = deid.text
+    text, mends = mended_text(deid, params.mend_words)
     sections = find_sections(text, params.heading_similarity)
     return StructuredReport(
-        report_id=deid.report_id, patient_key=deid.patient_key, format=deid.format, ocr_confidence=deid.ocr_confidence, text=text,
+        report_id=deid.report_id, patient_key=deid.patient_key, format=deid.format, ocr_confidence=deid.ocr_confidence, text=text, mended=mends,
         specialty=find_specialty(text, deid.specialty, sections), sections=sections,
         findings=find_findings(text, sections),
         concepts=find_concepts(text, sections, params.snomed_dir) if params.concepts else [],
@@ -195,6 +211,11 @@ def structure_reports(
     "`structure_report` of each, for the engine."
     return [structure_report(r, params) for r in reports]
 
+def read_tables(params: StructureParams) -> None:
+    "Build what structuring looks things up in, before a pool's processes branch off and each would do it."
+    words = DeidReport(report_id="", patient_key="", format="image", ocr_confidence=[0.0], text="FINDINGS: pleural effuslon, pnuemonia.")
+    if params.engine == "local": structure_report(words, params)
+
 def describe(reports: list[StructuredReport]) -> dict[str, float]:
     "What was recognised, a report and in all."
     n = max(len(reports), 1)
@@ -203,6 +224,7 @@ def describe(reports: list[StructuredReport]) -> dict[str, float]:
     return {"reports": len(reports), **each,
             "with_impression_or_diagnosis": share([summed_up(r) for r in reports]),
             "labs_of_unknown_flag": sum(l.flag == "unknown" for r in reports for l in r.labs),
+            "words_mended": sum(len(r.mended) for r in reports),
             "critical_labs": sum(l.critical for r in reports for l in r.labs),
             "diagnoses_without_code": sum(not d.code for r in reports for d in r.diagnoses),
             "reports_without_heading": sum(not any(s.heading for s in r.sections) for r in reports)}
@@ -227,7 +249,7 @@ def run_structure(
     "artifacts/deidentify/reports to artifacts/structure/reports; metrics, also by format where gold labels are known."
     root = Path(root or project_root())
     deidentified = read_records(root / "artifacts/deidentify/reports", DeidReport)
-    if params.concepts and params.engine == "local": term_index(params.snomed_dir)   # once, before the pool's processes branch off
+    read_tables(params)
     reports = map_items(partial(structure_reports, params=params), deidentified, params, "structure, 20 reports a step")
     with write_aside(root / "artifacts/structure") as aside: write_records(aside / "reports", reports, StructuredReport)
     known = (root / "artifacts/ingest/gold").is_dir()
