@@ -21,8 +21,8 @@ MTSAMPLES = Path(__file__).resolve().parents[2] / "shared" / "data" / "mtsamples
 EDGES = ".,;:()[]{}'\"‘’“”|"
 
 
-def compare(read: str, edits, gold: str) -> Counter:
-    "Fixed, broken and missed words of a text against what was printed; words are aligned by difflib."
+def compare(read: str, edits, gold: str, kept=()) -> Counter:
+    "Fixed, broken and missed words of a text against what was printed, without those of the kept spans; words are aligned by difflib."
     tokens = [(m.start(), m.group()) for m in re.finditer(r"\S+", read)]
     becomes = {e.start: e.becomes for e in edits}
     changed = [next((word[: s - at] + b + word[s - at + len(b):] for s, b in becomes.items() if at <= s < at + len(word)), None) for at, word in tokens]
@@ -32,6 +32,7 @@ def compare(read: str, edits, gold: str) -> Counter:
     for op, i1, i2, j1, j2 in difflib.SequenceMatcher(None, [w for _, w in tokens], printed, autojunk=False).get_opcodes():
         for i, j in zip(range(i1, i2), range(j1, j2)) if op in ("equal", "replace") and i2 - i1 == j2 - j1 else ():
             word, was = tokens[i][1], changed[i]
+            if any(a < tokens[i][0] + len(word) and tokens[i][0] < b for a, b in kept): continue
             wrong = not same(word, printed[j]) and word.strip(EDGES).isalpha() and len(word) > 4
             counts["wrong words"] += wrong
             if was is None: continue
@@ -48,7 +49,8 @@ def sample_scans() -> Counter:
     gold = {g.report_id: g.text for g in read_records(root / "artifacts/ingest/gold", GoldReport, load_key("phi-at-rest"))}
     for r in read_records(root / "artifacts/deidentify/reports", DeidReport):
         if r.format not in ("image", "scan-pdf") or r.report_id not in gold: continue
-        total += compare(r.text, find_slips(r.text, [(s.start, s.end) for s in r.replaced]), gold[r.report_id])
+        kept = [(s.start, s.end) for s in r.replaced]
+        total += compare(r.text, find_slips(r.text, kept), gold[r.report_id], kept)
     return total
 
 

@@ -130,7 +130,7 @@ def known_word(word: str) -> bool:
     forms = {word.removesuffix(ending) + instead for ending, instead in ENDINGS if word.endswith(ending)}
     return any(f in words for f in forms for words in (english_words(), medical_words(), drug_words()))
 
-COMMON_WORD = 1e-7   # as a share of all words: once in ten million
+COMMON_WORD = 1e-6   # as a share of all words: once in a million
 
 @lru_cache(1)
 def _speller() -> SymSpell:
@@ -212,10 +212,9 @@ def mended(
     candidates = [w for w in exchanged(word) if w not in drug_names()]
     if len(candidates) > 1: candidates = [w for w in candidates if w in medical_words()]
     if not candidates and word.isalpha():
-        found = _speller().lookup(word, Verbosity.CLOSEST, max_edit_distance=1)
-        near = [s for s in found if s.term[0] == word[0] and s.term[-2:] == word[-2:] and s.term not in drug_names()]
+        near = _speller().lookup(word, Verbosity.CLOSEST, max_edit_distance=1)
         clear = len(near) == 1 or (len(near) > 1 and near[0].count >= COMMONER * near[1].count)
-        candidates = [near[0].term] if clear else []
+        candidates = [s.term for s in near[:1] if clear and s.term[0] == word[0] and s.term[-2:] == word[-2:] and s.term not in drug_names()]
     if len(candidates) != 1 or turns_round(word, candidates[0]): return None
     return candidates[0]
 

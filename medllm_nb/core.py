@@ -167,6 +167,7 @@ class Mention(Record):
     assertion: Assertion = "present"
     section: str = ""
 
+# %% ../nbs/00_core.ipynb #8cf2eb64
 Flag = Literal["low", "high", "normal", "unknown"]
 
 class Lab(Record):
@@ -188,7 +189,6 @@ class Diagnosis(Record):
     start: int
     end: int
 
-# %% ../nbs/00_core.ipynb #bbb6870b
 class StructuredReport(Record):
     "A de-identified report and what was recognised in it."
     report_id: str
@@ -204,6 +204,7 @@ class StructuredReport(Record):
     diagnoses: list[Diagnosis] = []
     mended: list[Mend] = []
 
+# %% ../nbs/00_core.ipynb #21fc202c
 class Message(Record):
     "One turn of a conversation."
     role: Literal["system", "user", "assistant"]
