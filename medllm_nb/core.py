@@ -474,7 +474,6 @@ def _cpu_flags() -> set[str]:
     except OSError: return set()
     return set(next((l.split(":", 1)[1] for l in lines if l.startswith("flags")), "").split())
 
-# %% ../nbs/00_core.ipynb #44914a3e
 def fitting_profile(
     gpu_gib: float,  # memory of the largest GPU, 0 without one
 ) -> str:
