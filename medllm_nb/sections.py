@@ -63,7 +63,8 @@ def heading_section(
 PLACE = re.compile(r"""
     (?: ^ | (?<=[\n\r\f])                       # the start of a line
     | (?P<inside> (?<=[.,;:!?)]) [ \t,]{0,6}    # or behind a stop within one, before two capitals
-        (?= [A-Z0-9|lI][A-Z0-9|] ) ) )""", re.X)
+        (?= [A-Z0-9|lI][A-Z0-9|] )
+      | (?<=[.;!?]) [ \t,]{1,6} (?= [A-Z][a-z]{2} ) ) )   # or a sentence's end, before a capitalised word""", re.X)
 
 LINE_END = r"(?= [\r\n\f] | $ )"
 JUNK = rf"[ \t]* [:;.]? (?: [ \t]+ [^\s] ){{0,4}} [ \t]* {LINE_END}"   # dust of a scan behind a heading: single characters
@@ -148,6 +149,8 @@ def accepted_heading(
     if name is None: return section_by_word(c.label) if looks_like_heading(c, following, current) else None
     if name == "signature":
         return name if current != "header" and not c.inside and (c.colon or c.alone) else None
+    if c.inside and not shouted(c.label):
+        return name if exact and c.colon and name != "other" and fold(c.label) not in heading_table()["general"] else None
     if c.inside or not (c.colon or c.alone):
         short_before_comma = c.mark == "," and len(c.label) < 8   # 'REPORT,THE ...'; but 'FINAL DIAGNOSES,Gout'
         return name if shouted(c.label) and (c.colon or exact and not short_before_comma) else None
