@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from medllm_nb.core import DeidReport, lab_tests
-from medllm_nb.structure import (HEADINGS_TABLE, LABORATORY_TITLES, find_diagnoses, find_findings, find_labs, find_sections, flag_of, known_headings, structure_report)
+from medllm_nb.sections import heading_table
+from medllm_nb.structure import StructureParams, find_diagnoses, find_findings, find_labs, find_sections, flag_of, known_headings, structure_report
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 relaxed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -27,6 +28,10 @@ def test_any_text_is_structured_with_valid_spans(text):
         before = s.end
     for l in report.labs: assert 0 <= l.start < l.end <= len(text) and any(c.isdigit() for c in text[l.start:l.end])
     for f in report.findings: assert text[f.start:f.end] == f.text != ""
+    before = 0
+    for m in report.concepts:
+        assert before <= m.start < m.end <= len(text) and text[m.start:m.end] == m.text
+        before = m.end
     for d in report.diagnoses: assert " ".join(text[d.start:d.end].split()) == d.text != ""
 
 
@@ -48,7 +53,7 @@ def test_repetitive_text_takes_no_exponential_time(text):
 @given(st.sampled_from(sorted(known_headings())), st.sampled_from(["{H}\n{b}", "{H}:\n{b}", "{T}: {b}", "{H}: {b}", "## {T}\n{b}", "**{T}:** {b}", "{H}:, {b}"]), st.booleans())
 def test_every_known_heading_opens_its_section_in_every_style(heading, style, after_newline):
     if known_headings()[heading] == "signature" or len(heading) < 4: return   # need a body before them; too short to be safe in each style
-    if heading in LABORATORY_TITLES and not after_newline: return   # a report's title
+    if heading in heading_table()["titles"] and not after_newline: return   # a report's title
     body = "Something was noted here."
     text = "Jane Roe\nFINDINGS: First.\n" * after_newline + style.format(H=heading.upper(), T=heading.capitalize(), b=body)
     last = find_sections(text)[-1]
@@ -58,7 +63,7 @@ def test_every_known_heading_opens_its_section_in_every_style(heading, style, af
 
 
 def test_each_heading_belongs_to_one_section():
-    spelt = [h.strip() for line in HEADINGS_TABLE.strip().splitlines() for h in line.split(":", 1)[1].split(",")]
+    spelt = [h for names in heading_table()["sections"].values() for h in names]
     assert len(spelt) == len(set(spelt))
 
 

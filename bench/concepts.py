@@ -1,0 +1,96 @@
+"""How many terms the index holds, in how much memory, and how fast it finds them, beside the plain ways.
+
+    python bench/concepts.py [naive reports, default 2]
+
+The same names, in the same plain form, searched three ways: the project's automaton (with and without mending of words, and as part of
+`find_concepts`, with sections and assertion), spaCy's PhraseMatcher, and a loop that looks for each name in turn. Reports are MTSamples
+from ../shared/data; the first half warms the caches of words and is not timed.
+"""
+import json
+import resource
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+MTSAMPLES = Path(__file__).resolve().parents[2] / "shared" / "data" / "mtsamples" / "mtsamples.jsonl"
+
+
+def memory() -> float:
+    "Largest memory of this process so far, MiB."
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def rate(function, texts, warm=()) -> tuple[float, int]:
+    "Texts a second, and things found."
+    for t in warm: function(t)
+    start = time.perf_counter()
+    found = sum(len(function(t)) for t in texts)
+    return len(texts) / (time.perf_counter() - start), found
+
+
+def load():
+    texts = [json.loads(line)["transcription"] for line in MTSAMPLES.open()]
+    return texts[: len(texts) // 2], texts[len(texts) // 2 :]
+
+
+def index_names(index) -> list[str]:
+    return [name.strip() for name in index.automaton.keys()]
+
+
+def ours():
+    from medllm_nb.concepts import find_concepts
+    from medllm_nb.terms import find_terms, plain_word, term_index
+    import medllm_nb.terms as terms
+    before, start = memory(), time.perf_counter()
+    index = term_index()
+    print(f"{index.terms:,} names of ICD-10-CM and made of it: index built in {time.perf_counter() - start:.1f} s, {memory() - before:,.0f} MiB "
+          f"(process {memory():,.0f} MiB)")
+    warm, texts = load()
+    chars = sum(map(len, texts)) / len(texts)
+    print(f"{len(texts)} reports of {chars:,.0f} characters, one core\n\n{'':<44}{'reports/s':>10}{'found':>8}{'MiB':>8}")
+    row = lambda name, r: print(f"{name:<44}{r[0]:>10,.1f}{r[1]:>8}{memory():>8,.0f}")
+    row("find_concepts: sections, terms, assertion", rate(find_concepts, texts, warm))
+    row("find_terms: terms alone, words mended", rate(partial(find_terms, index=index), texts, warm))
+    mended = terms.index_word
+    terms.index_word = lambda word, index: plain_word(word)
+    row("find_terms: terms alone, words as written", rate(partial(find_terms, index=index), texts, warm))
+    terms.index_word = mended
+
+
+def phrase_matcher():
+    import spacy
+    from spacy.matcher import PhraseMatcher
+    from medllm_nb.terms import plain_text, term_index
+    index = term_index()
+    nlp = spacy.blank("en")
+    before, start = memory(), time.perf_counter()
+    matcher = PhraseMatcher(nlp.vocab)
+    for name in index_names(index): matcher.add(name, [nlp.make_doc(name)])
+    built = time.perf_counter() - start
+    warm, texts = load()
+    r = rate(lambda t: matcher(nlp.make_doc(plain_text(t, index)[0])), texts, warm)
+    print(f"{f'spaCy PhraseMatcher (built in {built:.0f} s)':<44}{r[0]:>10,.1f}{r[1]:>8}{memory() - before:>8,.0f}  (all overlapping matches, memory beside the index)")
+
+
+def in_turn(flat: str, names: list[str]) -> list[str]:
+    return [name for name in names if name in flat]
+
+
+def naive(n: int):
+    from medllm_nb.terms import plain_text, term_index
+    index = term_index()
+    names = [f" {name} " for name in index_names(index)]
+    _, texts = load()
+    r = rate(lambda t: in_turn(plain_text(t, index)[0], names), [t[:3000] for t in texts[:n]])
+    print(f"{'each name in turn':<44}{r[0]:>10,.3f}{r[1]:>8}  (of {n} reports, all overlapping matches)")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2: naive(int(sys.argv[2])) if sys.argv[1] == "naive" else phrase_matcher()
+    else:
+        ours()
+        sys.stdout.flush()
+        n = sys.argv[1] if len(sys.argv) > 1 else "2"
+        for way in ("phrases", "naive"): subprocess.run([sys.executable, __file__, way, n], check=True)   # each with memory of its own
