@@ -46,7 +46,7 @@ def worth(answer, task):
 
 def test_every_task_has_an_example_and_its_reference_is_worth_most():
     assert set(EXAMPLES) == set(TASKS)
-    for task, example in EXAMPLES.items(): assert worth(example.completion[0].content, task) > 0.99, task
+    for task, example in EXAMPLES.items(): assert worth(example.completion[0].content, task) > 0.98, task
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
