@@ -34,9 +34,10 @@ class ExportParams(StageParams):
     gguf: bool = True
     quantization: str = "q8_0"
     license: str = "apache-2.0"
-    max_per_task: int = Field(2, ge=1)
+    max_per_task: int = Field(1, ge=1)
     batch_size: int = Field(8, ge=1)
-    max_new_tokens: int = Field(48, ge=1)
+    max_new_tokens: int = Field(40, ge=1)
+    precision: str = Field("float32", pattern="^(float32|bfloat16)$")
     max_perplexity_change: float = Field(0.02, gt=0)
 
 class ExportError(RuntimeError):
@@ -229,7 +230,7 @@ def render_pieces(
 def go_template(pieces: dict[str, tuple[str, str]], begin: str) -> str:
     "The pieces in the language of Ollama's templates; `begin` is what stands before the first message."
     turn = lambda role: pieces[role][0] + "{{ .Content }}" + pieces[role][1]
-    return ('{{- range $i, $m := .Messages }}{{ if eq .Role "system" }}' + begin + turn("system") + '{{ else if eq .Role "user" }}' + turn("user")
+    return ('{{- range .Messages }}{{ if eq .Role "system" }}' + begin + turn("system") + '{{ else if eq .Role "user" }}' + turn("user")
             + '{{ else if eq .Role "assistant" }}' + turn("assistant") + "{{ end }}{{ end }}" + pieces["open"][0])
 
 def modelfile(
@@ -263,7 +264,9 @@ def score_form(
     params: ExportParams,
     name: str,  # shown at the progress bars
 ) -> Scored:
-    "Perplexity and greedy answers of one form of the model."
+    "Perplexity and greedy answers of one form of the model, computed in `params.precision`."
+    import torch
+    if not getattr(model.config, "quantization_config", None): model = model.to(getattr(torch, params.precision))
     nll = reference_nll(model, tokenizer, examples, params.batch_size, f"{name}: perplexity")
     return Scored(perplexity(nll), generate_answers(model, tokenizer, examples, params.batch_size, params.max_new_tokens, f"{name}: answers"))
 
@@ -386,7 +389,7 @@ def training_section(training: dict, metrics: dict[str, dict], params: ExportPar
     "How it was trained: base, method, every hyperparameter."
     base, run = training["base"], metrics.get(params.stage, {})
     method = "QLoRA on the 4-bit base" if base.get("load_in_4bit") else "LoRA on the 16-bit base"
-    kept = {k: run[k] for k in ("steps", "epochs", "first_eval_loss", "best_eval_loss", "minutes", "tokens_per_second") if k in run}
+    kept = {f"run: {k.replace('_', ' ')}": run[k] for k in ("steps", "epochs", "first_eval_loss", "best_eval_loss", "minutes", "tokens_per_second") if k in run}
     rows = {k: {"value": v if isinstance(v, (int, float)) else f"`{v}`"} for k, v in (training["params"] | kept).items()}
     return (f"{method}: `{base['name']}` ({base['parameters'] / 1e6:.0f} million parameters, {base['architecture']}, weights {str(base.get('weights_sha256') or base.get('revision'))[:16]}). "
             "The loss was taken on the answers alone.\n\n" + number_table(rows))
@@ -404,7 +407,7 @@ CARD = """{header}
 
 # A model of one clinic's diagnosis reports
 
-Made by [medllm_nb](https://example.org/medllm_nb) from `{base}`. It summarises a report, names its abnormal laboratory values, argues a diagnosis with an ICD-10-CM code, proposes next steps, and says when a report does not state what is asked.
+Made by [medllm_nb](https://example.org/medllm_nb) from `{base}`. It was trained to summarise a report, name its abnormal laboratory values, argue a diagnosis with an ICD-10-CM code and propose next steps; how well it does stands under Evaluation.
 
 ## Intended use
 
@@ -500,15 +503,16 @@ def mib(path: Path) -> float:
 # %% ../nbs/14_export.ipynb #5d8c4d46
 def export_merged(source: Source, folder: Path, params: ExportParams) -> tuple:
     "Score the adapter on the 16-bit base, merge, save and score again; `(rows, answers, tokenizer, stop tokens, context)`. `ExportError` if the merge changed the model."
+    import torch
     base, tokenizer = load_16bit(source.facts["name"])
     if template_hash(tokenizer) != source.facts["template_sha256"]: raise ExportError(f"the chat template of {source.facts['name']} changed since it was trained on")
     model = attach_adapter(base, source.adapter)
     adapter = score_form(model, tokenizer, source.examples, params, "adapter on base")
-    model = merge_adapter(model)
-    merged = score_form(model, tokenizer, source.examples, params, "merged")
-    check_merge(adapter.perplexity, merged.perplexity, params.max_perplexity_change)
+    model = merge_adapter(model).to(torch.bfloat16)
     texts = [m.content for e in source.examples for m in e.prompt + e.completion]
     save_model(model, tokenizer, folder / "merged", texts)
+    merged = score_form(model, tokenizer, source.examples, params, "merged")
+    check_merge(adapter.perplexity, merged.perplexity, params.max_perplexity_change)
     copy_adapter(source.adapter, folder / "adapter", source.facts["name"])
     ends = model.generation_config.eos_token_id
     stops = [tokenizer.eos_token, *tokenizer.convert_ids_to_tokens(ends if isinstance(ends, list) else [ends] if ends is not None else [])]
