@@ -46,8 +46,9 @@ class ExportError(RuntimeError):
 # %% ../nbs/14_export.ipynb #38cd4aa6
 def load_16bit(
     name: str,  # of the base, as for `fetch_model`
+    precision: str = "bfloat16",  # in which it computes; float32 holds the 16-bit weights exactly
 ):
-    "`(model, tokenizer)` of the base in bf16 on the CPU, without quantisation; `ExportError` for a repository of 4-bit weights."
+    "`(model, tokenizer)` of the base on the CPU, without quantisation; `ExportError` for a repository of 4-bit weights."
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
     source = fetch_model(name)
@@ -55,7 +56,7 @@ def load_16bit(
         raise ExportError(f"{name} holds quantised weights: an adapter is merged into the 16-bit base, so set model.name to the repository with those and load_in_4bit to true")
     tokenizer = AutoTokenizer.from_pretrained(source)
     if tokenizer.pad_token is None: tokenizer.pad_token = tokenizer.eos_token
-    return AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16).eval(), tokenizer
+    return AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, precision)).eval(), tokenizer
 
 # %% ../nbs/14_export.ipynb #42f83328
 def attach_adapter(
@@ -99,8 +100,11 @@ def save_model(
     folder: str | Path,
     texts: list[str],  # which the saved tokenizer must encode and decode as the given one does
 ) -> None:
-    "Write safetensors, tokenizer and chat template; `ExportError` if what was written reads a text differently."
+    "Write bf16 safetensors, tokenizer and chat template; `ExportError` if what was written reads a text differently."
+    import torch
     from transformers import AutoTokenizer
+    for p in model.parameters(): p.data = p.data.to(torch.bfloat16)
+    model.config.dtype = torch.bfloat16
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     mend_tokenizer(folder)
@@ -264,9 +268,7 @@ def score_form(
     params: ExportParams,
     name: str,  # shown at the progress bars
 ) -> Scored:
-    "Perplexity and greedy answers of one form of the model, computed in `params.precision`."
-    import torch
-    if not getattr(model.config, "quantization_config", None): model = model.to(getattr(torch, params.precision))
+    "Perplexity and greedy answers of one form of the model."
     nll = reference_nll(model, tokenizer, examples, params.batch_size, f"{name}: perplexity")
     return Scored(perplexity(nll), generate_answers(model, tokenizer, examples, params.batch_size, params.max_new_tokens, f"{name}: answers"))
 
@@ -287,11 +289,12 @@ def check_merge(
 # %% ../nbs/14_export.ipynb #ab5b491d
 def load_gguf(
     path: str | Path,
+    precision: str = "bfloat16",  # in which it computes
 ):
-    "A GGUF file as a transformers model in bf16."
+    "A GGUF file as a transformers model."
     import torch
     from transformers import AutoModelForCausalLM
-    return AutoModelForCausalLM.from_pretrained(str(Path(path).parent), gguf_file=Path(path).name, dtype=torch.bfloat16).eval()
+    return AutoModelForCausalLM.from_pretrained(str(Path(path).parent), gguf_file=Path(path).name, dtype=getattr(torch, precision)).eval()
 
 LLAMA_CPP = """
 import json, sys
@@ -443,6 +446,7 @@ With transformers, `merged/` is a complete model. With llama.cpp, or Ollama by `
 {license}. The base model's licence applies to the merged weights; the reports remain under the terms of those who own them.
 """
 
+# %% ../nbs/14_export.ipynb #46e66797
 def model_card(
     facts: dict,  # artifacts/model/model.json
     training: dict,  # training.json beside the adapter
@@ -503,15 +507,15 @@ def mib(path: Path) -> float:
 # %% ../nbs/14_export.ipynb #5d8c4d46
 def export_merged(source: Source, folder: Path, params: ExportParams) -> tuple:
     "Score the adapter on the 16-bit base, merge, save and score again; `(rows, answers, tokenizer, stop tokens, context)`. `ExportError` if the merge changed the model."
-    import torch
-    base, tokenizer = load_16bit(source.facts["name"])
+    base, tokenizer = load_16bit(source.facts["name"], params.precision)
     if template_hash(tokenizer) != source.facts["template_sha256"]: raise ExportError(f"the chat template of {source.facts['name']} changed since it was trained on")
     model = attach_adapter(base, source.adapter)
     adapter = score_form(model, tokenizer, source.examples, params, "adapter on base")
-    model = merge_adapter(model).to(torch.bfloat16)
+    model = merge_adapter(model)
     texts = [m.content for e in source.examples for m in e.prompt + e.completion]
     save_model(model, tokenizer, folder / "merged", texts)
-    merged = score_form(model, tokenizer, source.examples, params, "merged")
+    model, saved = load_16bit(str(folder / "merged"), params.precision)
+    merged = score_form(model, saved, source.examples, params, "merged")
     check_merge(adapter.perplexity, merged.perplexity, params.max_perplexity_change)
     copy_adapter(source.adapter, folder / "adapter", source.facts["name"])
     ends = model.generation_config.eos_token_id
@@ -529,7 +533,7 @@ def export_gguf(source: Source, folder: Path, trained: list[str], tokenizer, sto
         if kind == "f16": write_gguf(folder / "merged", path)
         else: quantize_gguf(folder / "merged", folder / "gguf" / "model-f16.gguf", path, kind)
         fields = check_gguf_template(path, source.facts["template_sha256"])
-        scored = score_form(load_gguf(path), tokenizer, source.examples, params, path.stem)
+        scored = score_form(load_gguf(path, params.precision), tokenizer, source.examples, params, path.stem)
         native = llama_cpp_answers(path, tokenizer, source.examples, params.max_new_tokens)
         row = {"form": f"gguf_{kind}", "perplexity": scored.perplexity, "same_answers": same_share(scored.answers, trained), "mib": mib(path)}
         rows.append(row | ({"llama_cpp_same_answers": same_share(native, trained)} if native else {}))
