@@ -26,7 +26,7 @@ test: setup key data  ## set up, then run every test: the notebooks' own, then t
 
 setup: .venv/.ready  ## the environment in .venv, and Debian's packages
 
-.venv/.ready: requirements/lock.txt requirements/setup.sh settings.ini setup.py
+.venv/.ready: requirements/lock.txt requirements/converter.txt requirements/setup.sh settings.ini setup.py
 	requirements/setup.sh
 	touch $@
 

