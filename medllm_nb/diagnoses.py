@@ -168,7 +168,7 @@ FIRST_STOP = re.compile(r"(?<=[a-z)])[.:](?:\s|$)")
 def _stated(text: str, sections: list[Section], wanted: str, similarity: float) -> Iterator[Diagnosis]:
     "The diagnoses of the sections of one name."
     for s in sections:
-        if s.name != wanted: continue
+        if s.name != wanted or s.heading.lower().startswith("differential"): continue  # considered, not diagnosed
         for a, b in diagnosis_items(text, s.start, s.end):
             if wanted == "impression" and not printed_code(text[a:b]): b = a + len(FIRST_STOP.split(text[a:b])[0])
             d = read_diagnosis(text, a, b, similarity)
