@@ -31,12 +31,12 @@ class SftParams(StageParams):
     weight_decay: float = Field(0.0, ge=0)
     optimizer: str = "adamw_torch"
     epochs: float = Field(1.0, gt=0)
-    max_steps: int = Field(60, ge=0)
+    max_steps: int = Field(140, ge=0)
     embedding_noise: float = Field(0.0, ge=0)
-    batch_size: int = Field(4, ge=1)
+    batch_size: int = Field(2, ge=1)
     gradient_accumulation: int = Field(1, ge=1)
     gradient_checkpointing: bool = False
-    eval_steps: int = Field(20, ge=1)
+    eval_steps: int = Field(70, ge=1)
     eval_examples: int = Field(16, ge=1)
     early_stopping_patience: int = Field(3, ge=1)
     report_to: Literal["none", "tensorboard", "wandb"] = "none"
@@ -110,15 +110,16 @@ def training_arguments(
     params: SftParams,
     folder: str | Path,  # where checkpoints go
     steps: int,  # optimiser steps of the run
+    bf16: bool = True,  # compute in bf16 where the model does
 ):
-    "TRL's `SFTConfig` for a run of completion-only bf16 training with regular evaluation and checkpoints."
+    "TRL's `SFTConfig` for a run of completion-only training with regular evaluation and checkpoints."
     from trl import SFTConfig
     every = min(params.eval_steps, steps)
     return SFTConfig(
         output_dir=str(folder), max_steps=steps, per_device_train_batch_size=params.batch_size, per_device_eval_batch_size=params.batch_size,
         gradient_accumulation_steps=params.gradient_accumulation, gradient_checkpointing=params.gradient_checkpointing,
         learning_rate=params.learning_rate, lr_scheduler_type=params.scheduler, warmup_steps=int(params.warmup_ratio * steps),
-        weight_decay=params.weight_decay, optim=params.optimizer, bf16=True, max_length=params.max_seq_length, packing=False,
+        weight_decay=params.weight_decay, optim=params.optimizer, bf16=bf16, max_length=params.max_seq_length, packing=False,
         completion_only_loss=True, train_sampling_strategy="group_by_length", eval_strategy="steps", eval_steps=every, eval_on_start=True,
         prediction_loss_only=True, save_strategy="steps", save_steps=every, save_total_limit=2, load_best_model_at_end=True,
         metric_for_best_model="eval_loss", greater_is_better=False, logging_steps=max(1, steps // 40),
@@ -135,11 +136,12 @@ def build_trainer(
     callbacks: list = [],  # transformers' TrainerCallbacks, beside that of early stopping
 ):
     "An `SFTTrainer` that stops early when the validation loss no longer falls."
+    import torch
     from transformers import EarlyStoppingCallback
     from trl import SFTTrainer
     return SFTTrainer(
         model=model, processing_class=tokenizer, train_dataset=train, eval_dataset=validation,
-        args=training_arguments(params, folder, total_steps(params, len(train))),
+        args=training_arguments(params, folder, total_steps(params, len(train)), model.dtype == torch.bfloat16),
         callbacks=[EarlyStoppingCallback(params.early_stopping_patience), *callbacks])
 
 # %% ../nbs/07_train.ipynb #a8a483e7
@@ -168,7 +170,7 @@ def read_base(
     path = root / "artifacts" / "model" / "model.json"
     if not path.is_file(): raise FileNotFoundError(f"{path} is missing: run `dvc repro model`")
     facts = json.loads(path.read_text())
-    model, tokenizer = load_model(facts["name"], max_seq_length=max_seq_length, load_in_4bit=facts["load_in_4bit"])
+    model, tokenizer = load_model(facts["name"], max_seq_length=max_seq_length, load_in_4bit=facts["load_in_4bit"], dtype=facts["dtype"])
     if template_hash(tokenizer) != facts["template_sha256"]:
         raise ModelError(f"the chat template of {facts['name']} changed since the model stage: run `dvc repro -f model`")
     return model, tokenizer, facts

