@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from medllm_nb.core import Example, read_records, write_json, write_records
-from medllm_nb.export import CONVERTER, ExportError, ExportParams, check_merge, gguf_fields, load_exported, mend_tokenizer, run_export
+from medllm_nb.export import ExportParams, check_merge, load_exported, run_export
+from medllm_nb.llamacpp import CONVERTER, gguf_fields
+from medllm_nb.merge import ExportError, mend_tokenizer
 from medllm_nb.model import ModelParams, run_model, template_hash
 from medllm_nb.train import demo_examples
 
@@ -118,10 +120,10 @@ def test_a_qlora_adapter_goes_into_the_16_bit_base(tmp_path, tiny_model):
 
 
 def test_an_unknown_quantisation_says_what_is_missing(exported, tmp_path, monkeypatch):
-    import medllm_nb.export as export
+    import medllm_nb.llamacpp as llamacpp
     root, _, _ = exported
-    monkeypatch.setattr(export, "quantizer", lambda: None)
-    with pytest.raises(ExportError, match="needs llama-quantize"): export.quantize_gguf(root, root, tmp_path / "x.gguf", "q4_k_m")
-    monkeypatch.setattr(export, "CONVERTER", tmp_path / "none.py")
-    with pytest.raises(ExportError, match="the converter to GGUF is not installed"): export.write_gguf(root, tmp_path / "x.gguf")
+    monkeypatch.setattr(llamacpp, "quantizer", lambda: None)
+    with pytest.raises(ExportError, match="needs llama-quantize"): llamacpp.quantize_gguf(root, root, tmp_path / "x.gguf", "q4_k_m")
+    monkeypatch.setattr(llamacpp, "CONVERTER", tmp_path / "none.py")
+    with pytest.raises(ExportError, match="the converter to GGUF is not installed"): llamacpp.write_gguf(root, tmp_path / "x.gguf")
     with pytest.raises(ExportError, match="more than export.max_perplexity_change"): check_merge(4.0, 5.0, 0.02)
