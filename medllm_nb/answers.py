@@ -13,7 +13,8 @@ __all__ = ['HIGH', 'LOW', 'NEGATION', 'JUDGEMENT', 'PRINTED_FLAG', 'VERDICT', 'R
 import re
 from typing import NamedTuple
 
-from .structure import name_pattern, parse_number, printed_code, test_names
+from .diagnoses import printed_code
+from .labs import name_pattern, parse_number, test_names
 
 # %% ../nbs/05_answers.ipynb #b4f2b04c
 HIGH = {"high", "higher", "elevated", "increased", "raised", "above", "h"}

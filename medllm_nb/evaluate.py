@@ -17,7 +17,7 @@ from pydantic import Field
 
 from .core import Example, Record, StageParams, load_params, project_root, read_records, write_aside, write_json, write_records
 from .answers import abstains, parse_codes_answer, parse_diagnosis_answer, parse_labs_answer
-from .structure import diagnosis_words, matched_code
+from .diagnoses import diagnosis_words, matched_code
 from .train import read_base, tokenize_example
 
 # %% ../nbs/12_evaluate.ipynb #a2226b24

@@ -21,13 +21,12 @@ from pydantic import Field
 
 from .core import (SECTIONS, SPECIALTIES, DeidReport, GoldReport, Mend, Section, Span, StructuredReport, create_key, load_key, load_params,
                             project_root, read_records, write_aside, write_json, write_records)
-from .concepts import concept_of, find_concepts, find_findings
-from .assertion import assertion_of
 from .clean import mend_words
-from .diagnoses import diagnosis_words, find_diagnoses, icd_terms, matched_code, printed_code
+from .concepts import find_concepts, find_findings
+from .diagnoses import find_diagnoses
 from .engine import EngineParams, map_items
-from .labs import convert_lab, distinct_labs, find_labs, flag_of, name_pattern, parse_number, test_names
-from .sections import find_sections, heading_section, known_headings
+from .labs import distinct_labs, find_labs
+from .sections import find_sections
 
 class StructureParams(EngineParams):
     "Knobs of this stage."

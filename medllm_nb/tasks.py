@@ -22,8 +22,8 @@ import yaml
 from pydantic import Field
 
 from .answers import NOT_STATED
-from .core import Lab, Message, Section, StageParams, StructuredReport, content_id, lab_tests
-from .structure import name_pattern, test_names
+from .core import Lab, Section, StageParams, StructuredReport, content_id, lab_tests
+from .labs import name_pattern, test_names
 
 # %% ../nbs/05_tasks.ipynb #36ff7935
 TASKS = ("summary", "abnormal_labs", "diagnosis", "recommendations", "differential", "coding", "explanation", "question", "not_stated", "conversation")

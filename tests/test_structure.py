@@ -7,7 +7,11 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from medllm_nb.core import DeidReport, lab_tests
 from medllm_nb.sections import heading_table
-from medllm_nb.structure import StructureParams, find_diagnoses, find_findings, find_labs, find_sections, flag_of, known_headings, structure_report
+from medllm_nb.concepts import find_findings
+from medllm_nb.diagnoses import find_diagnoses
+from medllm_nb.labs import find_labs, flag_of
+from medllm_nb.sections import find_sections, known_headings
+from medllm_nb.structure import StructureParams, structure_report
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 relaxed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
