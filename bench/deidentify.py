@@ -19,7 +19,8 @@ import pandas as pd
 
 from medllm_nb.core import Span
 from medllm_nb.deidentify import DeidentifyParams, find_all, find_phi_stock, score_phi
-from medllm_nb.phi import find_phi, is_word
+from medllm_nb.lexicon import is_word
+from medllm_nb.phi import find_phi
 from medllm_nb.sample import make_corpus
 
 KEY = bytes(range(32))

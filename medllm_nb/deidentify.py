@@ -23,7 +23,8 @@ from pydantic import Field
 from .core import (DeidReport, GoldReport, Report, Span, decrypt, encrypt, load_key, load_params, project_root,
                             read_records, write_aside, write_json, write_records)
 from .engine import EngineParams, map_items
-from .phi import Known, clinical_use, find_phi, given_names, known_values, name_parts, propagate, resolve_overlaps
+from .lexicon import clinical_use, given_names, spacy_package
+from .phi import Known, find_phi, known_values, name_parts, propagate, resolve_overlaps
 
 # %% ../nbs/03_deidentify.ipynb #e41c7cd8
 class DeidentifyParams(EngineParams):
@@ -274,7 +275,6 @@ def find_phi_stock(
     import tldextract
     from presidio_analyzer import AnalyzerEngine, BatchAnalyzerEngine
     from presidio_analyzer.nlp_engine import NlpEngineProvider
-    from medllm_nb.phi import spacy_package
     nlp = NlpEngineProvider(nlp_configuration={"nlp_engine_name": "spacy", "models": [{"lang_code": "en", "model_name": spacy_package(model)}]}).create_engine()
     offline = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
     with patch("tldextract.tldextract.TLD_EXTRACTOR", offline):
@@ -285,9 +285,9 @@ def find_phi_stock(
 def detection_version(
     model: str,  # spaCy's model
 ) -> str:
-    "A hash that changes with the model and with the code of the recognisers."
-    from medllm_nb import core, phi
-    sources = b"".join(Path(m.__file__).read_bytes() for m in (core, phi))
+    "A hash that changes with the model, the lexicon and the code of the recognisers."
+    from medllm_nb import core, lexicon, phi, rules
+    sources = lexicon.LEXICON.read_bytes() + b"".join(Path(m.__file__).read_bytes() for m in (core, lexicon, phi, rules))
     return hashlib.sha256(model.encode() + sources).hexdigest()[:16]
 
 def find_cached(
