@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['STREETS', 'CLINICAL_SHARE', 'OUR_ENTITY', 'TRANSFORMER_ENTITY', 'CERTAIN', 'DETECTORS', 'unwrap', 'find_by_rules',
            'name_evidence', 'Word', 'known_name', 'is_letter', 'inside_sentence', 'unknown_name', 'find_by_gazetteer',
-           'name_shape', 'plausible', 'find_by_spacy', 'load_transformer', 'find_by_transformer', 'resolve_overlaps',
-           'Known', 'known_values', 'name_parts', 'Term', 'search_terms', 'Squeezed', 'squeezed', 'occurrences',
-           'propagate', 'tidy', 'find_phi']
+           'name_shape', 'plausible', 'open_sentences', 'find_by_spacy', 'load_transformer', 'find_by_transformer',
+           'resolve_overlaps', 'Known', 'known_values', 'name_parts', 'Term', 'search_terms', 'Squeezed', 'squeezed',
+           'occurrences', 'propagate', 'tidy', 'find_phi']
 
 # %% ../nbs/03_phi.ipynb #e3c9fcf4
 from functools import lru_cache
@@ -232,18 +232,45 @@ def plausible(
     named = any(w.lower() in given_names() or w.lower() in surnames() for w in inner)
     return span if not clinical and (not all_plain or named and inside) else None
 
+# %% ../nbs/03_phi.ipynb #050f02f6
+_STRETCH = re.compile(r"[^\n]+?(?:(?<=[\p{Ll}\d)]{3}[.!?;])[ \t]+(?=\p{Lu})|(?=\n)|$)")  # a sentence or a line; 'Dr.' ends none
+_CAPITAL_WORD = re.compile(r"(?<![\p{L}\p{M}\d])\p{Lu}[\p{L}\p{M}'’\-]+")
+
+def open_sentences(
+    text: str,  # a report
+    found: Iterable[Span] = (),  # what other detectors have found in it
+    model: str = "en_core_web_sm",  # whose dictionary to use
+) -> list[tuple[int, int]]:
+    "(start, end) of the sentences and lines with a capitalised word that might be a name and is not found yet."
+    covered, kept = bytearray(len(text)), []
+    for s in found: covered[s.start : s.end] = b"\1" * (s.end - s.start)
+    for stretch in _STRETCH.finditer(text):
+        for m in _CAPITAL_WORD.finditer(text, *stretch.span()):
+            word = m[0].lower()
+            if covered[m.start()] or is_clinical(word) or word in _stop_words(): continue
+            if not is_word(word, model) or word in given_names() or word in surnames() or _WHERE.search(text[max(0, m.start() - 6) : m.start()]):
+                kept.append(stretch.span())
+                break
+    return kept
+
 # %% ../nbs/03_phi.ipynb #c9809e67
 def find_by_spacy(
     texts: list[str],  # reports
     model: str = "en_core_web_sm",  # spaCy's model
-    batch_size: int = 32,  # texts at a time
+    batch_size: int = 128,  # sentences at a time
+    found: list[list[Span]] | None = None,  # what other detectors have found in each
 ) -> list[list[Span]]:
     "The names, places and institutions that spaCy suggests and words do not speak against."
-    found = []
-    for text, doc in zip(texts, load_spacy(model).pipe(texts, batch_size=batch_size)):
-        suggested = [Span(start=e.start_char, end=e.end_char, entity=OUR_ENTITY[e.label_], detector="spaCy") for e in doc.ents if e.label_ in OUR_ENTITY]
-        found.append([span for s in suggested if (span := plausible(text, s, model))])
-    return found
+    before = found or [[]] * len(texts)
+    asked = [(i, a, b) for i, text in enumerate(texts) for a, b in open_sentences(text, before[i], model)]
+    docs = load_spacy(model).pipe((texts[i][a:b] for i, a, b in asked), batch_size=batch_size)
+    out = [[] for _ in texts]
+    for (i, at, _), doc in zip(asked, docs):
+        for e in doc.ents:
+            if e.label_ not in OUR_ENTITY: continue
+            span = plausible(texts[i], Span(start=at + e.start_char, end=at + e.end_char, entity=OUR_ENTITY[e.label_], detector="spaCy"), model)
+            if span: out[i].append(span)
+    return out
 
 # %% ../nbs/03_phi.ipynb #2c153714
 _LABELS_OF_OTHERS = {
@@ -483,24 +510,25 @@ def tidy(
 # %% ../nbs/03_phi.ipynb #6630e9ad
 DETECTORS = ("rules", "gazetteer", "spacy")
 
-def _ask(detector: str, texts: list[str], model: str, batch_size: int) -> list[list[Span]]:
-    "What one detector finds in each text."
+def _ask(detector: str, texts: list[str], model: str, found: list[list[Span]]) -> list[list[Span]]:
+    "What one detector finds in each text, given what those before it have found."
     if detector == "rules": return [find_by_rules(t) for t in texts]
     if detector == "gazetteer": return [find_by_gazetteer(t, model) for t in texts]
-    if detector == "spacy": return find_by_spacy(texts, model, batch_size)
+    if detector == "spacy": return find_by_spacy(texts, model, found=found)
     return find_by_transformer(texts, detector)
 
 def find_phi(
     texts: list[str],  # reports
     model: str = "en_core_web_sm",  # spaCy's model
-    batch_size: int = 32,  # texts that spaCy takes at a time
-    detectors: tuple[str, ...] = DETECTORS,  # rules, gazetteer, spacy, and names of transformers
+    detectors: Iterable[str] = DETECTORS,  # rules, gazetteer, spacy, and names of transformers; in this order
 ) -> list[list[Span]]:
     "The PHI of each text: spans in order, without overlaps, each with entity, score and detector."
-    smooth, found = [unwrap(t) for t in texts], []
-    asked = [_ask(d, smooth, model, batch_size) for d in detectors]
-    for text, *raw in zip(smooth, *asked):
-        spans = tidy(text, [s for each in raw for s in each], model)
+    smooth, out = [unwrap(t) for t in texts], []
+    raw = [[] for _ in texts]
+    for detector in detectors:
+        for spans, new in zip(raw, _ask(detector, smooth, model, raw)): spans += new
+    for text, spans in zip(smooth, raw):
+        spans = tidy(text, spans, model)
         spans = resolve_overlaps(spans + propagate(text, known_values(text, spans), model), text)
-        found.append([s for s in spans if s.detector != "spaCy" or plausible(text, s, model)])  # what is left of a suggestion is a new one
-    return found
+        out.append([s for s in spans if s.detector != "spaCy" or plausible(text, s, model)])  # what is left of a suggestion is a new one
+    return out

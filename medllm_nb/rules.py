@@ -140,12 +140,12 @@ def leading_name_rules() -> list[Rule]:
     born = rf"(?i:{ocr_tolerant(['DOB', 'D.O.B', 'Date of birth', 'Birth date', 'Born', 'MRN', 'Med rec', 'Medical record', 'Hospital no'])})\b"
     apart = r"[ \t]*(?:[,|;(\-–]|[ ]{2}|\n)[ \t]*"
     relative = rf"[ \t]*[,(][ \t]*(?:(?:his|her|their|the|patient['’]s)[ \t]+)?(?i:{RELATIONS})\b"
-    aged = r",?[ \t\n]+(?:(?:is|was)[ \t\n]+)?(?:an?|the)[ \t\n]+(?:\w+[ \t\n]+){0,2}\d{1,3}[ -]?(?i:y|m)"
+    aged = r",?[ \t\n]+(?:(?:is|was)[ \t\n]+)?(?:an?|the)[ \t\n]+(?:\w+[ \t\n]+){0,2}\d{1,3}[ -]?(?i:y|month|mo\b)"
     return [
         make_rule("name before a degree", "PERSON", 0.95, rf"(?P<phi>{FULL_NAME}|{LAST_FIRST})[ \t]*,?[ \t]*\(?{DEGREES}", near=rf"[ \t,(]{DEGREES}"),
         make_rule("name before a birth date", "PERSON", 0.95, rf"(?<![\p{{L}}'’.\-])(?P<phi>{LAST_FIRST}|{FULL_NAME})(?={apart}{born})", near=rf"{apart}{born}"),
         make_rule("name before a relation", "PERSON", 0.9, rf"(?P<phi>{FULL_NAME})(?={relative})", near=relative),
-        make_rule("name before an age", "PERSON", 0.9, rf"(?P<phi>{FULL_NAME})(?={aged})", near=r"\d[ -]?(?i:y|m)"),
+        make_rule("name before an age", "PERSON", 0.9, rf"(?P<phi>{FULL_NAME})(?={aged})", near=r"\d[ -]?(?i:y|month|mo\b)"),
     ]
 
 def name_rules() -> list[Rule]:
