@@ -90,10 +90,11 @@ def sure_given_names() -> frozenset[str]:
 
 @lru_cache
 def countries() -> frozenset[str]:
-    "Countries, continents and the states of the United States, lower case: alone they are no identifiers under Safe Harbor."
+    "Countries, continents and the states of the United States, lower case: alone they are no identifiers under Safe Harbor. Without those that are cities too."
     from faker.providers.address.en import Provider
     spoken = "usa, u.s., us, uk, u.k., america, england, scotland, wales, great britain, united kingdom, united states, russia, south korea, europe, asia, africa"
-    return frozenset(n.lower() for n in (*Provider.countries, *terms("us_states"), *spoken.split(", ")))
+    cities_too = {"new york", "washington", "luxembourg", "singapore", "monaco", "panama", "guatemala", "kuwait", "djibouti"}
+    return frozenset(n.lower() for n in (*Provider.countries, *terms("us_states"), *spoken.split(", "))) - cities_too
 
 # %% ../nbs/03_lexicon.ipynb #5799aaca
 def spacy_package(

@@ -500,7 +500,7 @@ def tidy(
         value = text[s.start : s.end]
         cut = re.sub(r"(?:['’][sS])?[\s,;:]*$", "", value) if s.entity in ("PERSON", "ORGANIZATION", "LOCATION") else value.rstrip()
         end, inner = s.start + len(cut), _INNER_WORD.findall(cut)
-        if not cut.strip(): continue
+        if not cut.strip() or s.entity == "LOCATION" and cut.lower() in countries(): continue
         if s.entity == "PERSON" and all(w.lower() in no_names for w in inner): continue
         if s.entity == "PERSON" and s.score < 0.95 and s.detector != "gazetteer" and clinical_use(text, s.start, end): continue
         if s.detector == "name before a birth date" and _is_heading(text, end, cut) and all(is_word(w, model) and w.lower() not in given_names() for w in inner): continue
