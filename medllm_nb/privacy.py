@@ -16,9 +16,11 @@ from typing import Iterable, Iterator, NamedTuple
 from tqdm.auto import tqdm
 
 from .core import DeidReport, Example, GoldReport, Report, StageParams, StructuredReport, load_key, load_params, project_root, read_records, write_json
-from .deidentify import DeidentifyParams, find_all, patient_key
+from .deidentify import DeidentifyParams, find_all
 from .evaluate import Answer
-from .phi import Known, clinical_use, is_word, known_values
+from .lexicon import clinical_use, is_word
+from .phi import Known, known_values
+from .surrogates import patient_key
 
 # %% ../nbs/13_privacy.ipynb #5c48e4bb
 class PrivacyParams(StageParams):

@@ -8,7 +8,8 @@ from conftest import SHARED
 from hypothesis import given, settings, strategies as st
 
 from medllm_nb.core import Report, Span
-from medllm_nb.deidentify import deidentify, find_phi, find_phi_stock, patient_key, replace_phi, score_phi, shift_date, surrogate
+from medllm_nb.deidentify import deidentify, find_phi, find_phi_stock, replace_phi, score_phi
+from medllm_nb.surrogates import patient_key, shift_date, surrogate
 
 KEY = b"t" * 32
 
