@@ -288,4 +288,4 @@ def main(
 
 # %% ../nbs/07_planner.ipynb #0abae2bd
 #| eval: false
-if __name__ == "__main__": main()
+if __name__ == "__main__" and "__file__" in globals(): main()  # not in a notebook
