@@ -10,6 +10,7 @@ myst_enable_extensions = ["dollarmath"]
 exclude_patterns = ["_build"]
 suppress_warnings = ["mystnb.unknown_mime_type", "myst.header", "myst.xref_missing"]
 html_theme = "alabaster"
-html_theme_options = {"description": "From a folder of reports to an evaluated model", "page_width": "1500px", "body_max_width": "1240px", "code_font_size": "0.8em", "sidebar_width": "240px", "fixed_sidebar": True}
+html_theme_options = {"description": "From a folder of reports to an evaluated model", "page_width": "1160px", "body_max_width": "900px", "code_font_size": "0.8em", "sidebar_width": "240px", "fixed_sidebar": True}
 html_show_sourcelink = False
 html_show_sphinx = False
+html_static_path = html_css_files = ["wrap.css"]
