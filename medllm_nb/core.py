@@ -6,9 +6,9 @@
 __all__ = ['PHI_ENTITIES', 'Assertion', 'Flag', 'SPECIALTIES', 'SECTIONS', 'LABS_TABLE', 'project_root', 'StageParams',
            'load_params', 'apply_profile', 'Record', 'Span', 'Report', 'DeidReport', 'Section', 'Finding', 'Mend',
            'Mention', 'Lab', 'Diagnosis', 'StructuredReport', 'Message', 'Evidence', 'Example', 'GoldReport',
-           'content_id', 'LabTest', 'lab_tests', 'create_key', 'load_key', 'arrow_type', 'record_schema', 'encrypt',
-           'decrypt', 'write_aside', 'write_records', 'read_records', 'write_json', 'fitting_profile', 'doctor',
-           'doctor_cli', 'profile_cli', 'key_cli']
+           'content_id', 'LabTest', 'lab_tests', 'create_key', 'load_key', 'write_fingerprint', 'arrow_type',
+           'record_schema', 'encrypt', 'decrypt', 'write_aside', 'write_records', 'read_records', 'write_json',
+           'fitting_profile', 'doctor', 'doctor_cli', 'profile_cli', 'key_cli']
 
 # %% ../nbs/00_core.ipynb #d3be970c
 import hashlib, hmac, json, os, platform, shutil, subprocess, types
@@ -356,6 +356,16 @@ def load_key(
     if len(secret) < 32: raise RuntimeError("the key is shorter than 32 characters: make one with `make key`")
     return hmac.digest(secret.encode(), purpose.encode(), "sha256")
 
+# %% ../nbs/00_core.ipynb #b1f3c0d2
+def write_fingerprint(
+    root: str | Path | None = None,  # the project's root; found when not given
+) -> Path:
+    "`.secrets/fingerprint` for the key in use, written only where it changed; `RuntimeError` where there is no key."
+    path, mark = Path(root or project_root()) / ".secrets" / "fingerprint", load_key("fingerprint").hex()[:16] + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.is_file() or path.read_text() != mark: path.write_text(mark)
+    return path
+
 # %% ../nbs/00_core.ipynb #2a6c31b2
 def arrow_type(
     annotation,  # a field's type annotation
@@ -515,5 +525,6 @@ def profile_cli() -> None:
     print("\n".join(changed) or "nothing to change: params.yaml has these values already")
 
 def key_cli() -> None:
-    "`make key`: make the key file if there is none."
-    print(f"key file: {create_key()}")
+    "`make key`: make the key file if there is no key, and note the fingerprint of the key in use."
+    given = os.environ.get("MEDLLM_KEY") and "MEDLLM_KEY" or os.environ.get("MEDLLM_KEY_FILE")
+    print(f"key: {given or create_key()}, fingerprint: {write_fingerprint()}")

@@ -8,7 +8,7 @@ __all__ = ['DeidentifyParams', 'replace_phi', 'deidentify', 'find_together', 'le
            'replacements', 'reidentify', 'run_deidentify']
 
 # %% ../nbs/03_deidentify.ipynb #58cd469f
-import hashlib, json, os
+import hashlib, hmac, json, os
 from collections import Counter, defaultdict
 from functools import partial
 from pathlib import Path
@@ -174,7 +174,7 @@ def find_cached(
 ) -> list[tuple[list[Span], bool]]:
     "`find_phi` of each text, and whether it came from the cache."
     folder.mkdir(parents=True, exist_ok=True)
-    places = [folder / f"{hashlib.sha256(f'{version}/{t}'.encode()).hexdigest()[:32]}.enc" for t in texts]
+    places = [folder / f"{hmac.digest(key, f'{version}/{t}'.encode(), 'sha256').hex()[:32]}.enc" for t in texts]
     missing = [i for i, place in enumerate(places) if not place.exists()]
     found = dict(zip(missing, find_phi([texts[i] for i in missing], model, detectors))) if missing else {}
     for i, spans in found.items():

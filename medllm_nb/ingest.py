@@ -5,18 +5,22 @@
 # %% auto #0
 __all__ = ['NAME_FIELD', 'MRN_FIELD', 'DOB_FIELD', 'Quarantined', 'ReviewPage', 'pages_to_review', 'make_report', 'read_file',
            'read_reports', 'read_report', 'name_key', 'header_fields', 'same_patient', 'link_patients', 'ReadFile',
-           'settings_key', 'read_cached', 'read_all', 'find_files', 'gather', 'ingest_metrics', 'run_ingest']
+           'settings_key', 'read_cached', 'read_here', 'read_chunk', 'read_all', 'find_files', 'gather',
+           'ingest_metrics', 'run_ingest']
 
 # %% ../nbs/02_ingest.ipynb #078faff7
-import inspect, json, os, re
+import hmac, inspect, json, os, re
 from datetime import date
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
+from typing import Iterable
 
 from . import formats, ocr
 from .core import (GoldReport, Record, Report, content_id, decrypt, encrypt, load_key, load_params, project_root,
                             read_records, write_aside, write_json, write_records)
+from .engine import EngineParams, cores, map_items
 from .formats import Found, read_content
 from .ocr import IngestError, IngestParams, Page, character_error_rate
 
@@ -164,7 +168,7 @@ class ReadFile(Record):
 
 def settings_key(params: IngestParams) -> bytes:
     "What a result depends on besides the file: the settings, and the source of the readers."
-    settings = params.model_dump_json(exclude={"data_dir", "max_files", "workers", "review_below"})
+    settings = params.model_dump_json(exclude={"data_dir", "max_files", "review_below", *EngineParams.model_fields})
     return (settings + inspect.getsource(formats) + inspect.getsource(ocr)).encode()
 
 def read_cached(
@@ -175,7 +179,8 @@ def read_cached(
     key: bytes,
 ) -> tuple[list[Report], list[IngestError], bool]:
     "`(reports, problems, whether they came from the cache)`; a file of which nothing could be read is tried again the next time."
-    kept = cache / f"{content_id(path.read_bytes() + settings_key(params) + path.suffix.lower().encode())}.enc"
+    mark = hmac.digest(key, path.read_bytes() + settings_key(params) + path.suffix.lower().encode(), "sha256")
+    kept = cache / f"{mark.hex()[:32]}.enc"
     if kept.exists():
         known = ReadFile.model_validate_json(decrypt(kept.read_bytes(), key, "the cache of ingest"))
         return [r.model_copy(update={"source": source + r.source}) for r in known.reports], [IngestError(*p) for p in known.problems], True
@@ -189,7 +194,7 @@ def read_cached(
     return reports, problems, False
 
 # %% ../nbs/02_ingest.ipynb #c2caff7a
-def read_all(
+def read_here(
     files: list[Path],
     folder: Path,  # the reports folder: sources are relative to it
     params: IngestParams,
@@ -197,11 +202,10 @@ def read_all(
     key: bytes,
 ):
     "For each file in turn of completion: `(path, reports, problems, from cache)`. A file that kills its worker is tried alone, then given up."
-    workers = params.workers or len(os.sched_getaffinity(0))
     cache.mkdir(parents=True, exist_ok=True)
     task_of = lambda pool, path: pool.submit(read_cached, path, str(path.relative_to(folder)), params, cache, key)
     broken = []
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(params.workers or cores()) as pool:
         tasks = {task_of(pool, path): path for path in files}
         for task in as_completed(tasks):
             try: yield tasks[task], *task.result()
@@ -214,6 +218,22 @@ def read_all(
             except BrokenProcessPool:
                 advice = "reading it ended the process: open it with another program and export it again"
                 yield path, [], [IngestError("crash", advice)], False
+
+# %% ../nbs/02_ingest.ipynb #c2caff7c
+def read_chunk(files: list[Path], folder: Path, params: IngestParams, cache: Path, key: bytes) -> list[tuple]:
+    "What `read_here` yields, in the files' order, by one process."
+    return sorted(read_here(files, folder, params.model_copy(update={"workers": 1}), cache, key))
+
+def read_all(
+    files: list[Path],  # sorted
+    folder: Path,  # the reports folder
+    params: IngestParams,
+    cache: Path,
+    key: bytes,
+) -> Iterable[tuple]:
+    "For each file `(path, reports, problems, from cache)`, read on this machine or on a cluster."
+    if params.engine == "local": return read_here(files, folder, params, cache, key)
+    return map_items(partial(read_chunk, folder=folder, params=params, cache=cache, key=key), files, params, "ingest, 20 files a step")
 
 # %% ../nbs/02_ingest.ipynb #a07c2214
 def find_files(

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from .core import StageParams
+from .engine import EngineParams
 
 # %% ../nbs/02_ocr.ipynb #ff169004
-class IngestParams(StageParams):
+class IngestParams(EngineParams):
     "Section `ingest` of params.yaml."
     data_dir: str = "data"
     max_files: int = Field(0, ge=0)
@@ -36,7 +36,6 @@ class IngestParams(StageParams):
     max_unpacked_mb: int = Field(500, ge=1)
     max_ratio: int = Field(200, ge=1)
     max_nesting: int = Field(3, ge=0)
-    workers: int = Field(0, ge=0)
 
 # %% ../nbs/02_ocr.ipynb #023e6bdf
 class IngestError(ValueError):

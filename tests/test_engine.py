@@ -3,9 +3,11 @@ import threading
 import time
 
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from medllm_nb.core import DeidReport
 from medllm_nb.engine import EngineParams, map_items
+from medllm_nb.ingest import IngestParams, run_ingest
 from medllm_nb.structure import structure_report
 
 TEXT = "HISTORY: Weakness.\nLABS\nPotassium 6.{} mmol/L (3.5-5.1) H\nIMPRESSION: Potassium is high.\nDIAGNOSIS: Hyperkalemia (E87.5)"
@@ -41,7 +43,28 @@ def test_cluster_gives_the_same_bytes_as_one_machine(cluster):
     assert [r.model_dump_json() for r in here] == [r.model_dump_json() for r in there]
 
 
+def test_cluster_reads_the_same_bytes_as_one_machine(cluster, tmp_path):
+    "Ingest, with a damaged file and a scan among the rest."
+    nodes, _ = cluster
+    folder = tmp_path / "data" / "reports"
+    folder.mkdir(parents=True)
+    for i in range(30): (folder / f"{i}.txt").write_text(TEXT.format(i) + f"\nMRN: {1000000 + i // 2}")
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7\n1 0 obj")
+    page = Image.new("L", (900, 300), 255)
+    for i, line in enumerate(TEXT.format(7).splitlines()): ImageDraw.Draw(page).text((30, 20 + 50 * i), line, fill=0, font=ImageFont.load_default(26))
+    page.save(folder / "scan.png")
+    written = []
+    for name, more in (("here", {}), ("there", {"engine": "ray", "address": nodes.address})):
+        root = tmp_path / name
+        root.mkdir()
+        metrics = run_ingest(IngestParams(data_dir=str(tmp_path / "data"), **more), root)
+        assert (metrics["reports"], metrics["quarantined"], metrics["from_cache"]) == (31, 1, 0)
+        written.append({str(p.relative_to(root)): p.read_bytes() for p in (root / "artifacts" / "ingest").rglob("*") if p.is_file()})
+    assert written[0] == written[1]
+
+
 def test_a_node_killed_mid_run_loses_nothing(cluster):
+    "One stage stands for all: each goes to the cluster through `map_items` alone."
     import ray
 
     def slowly(items):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from conftest import KEY, copy_repo
 
-from medllm_nb.core import DeidReport, Example, GoldReport, Report, apply_profile, load_key, read_records
+from medllm_nb.core import DeidReport, Example, GoldReport, Report, apply_profile, load_key, read_records, write_fingerprint
 from medllm_nb.instruct import COMPUTED
 
 BIN = Path(sys.executable).parent
@@ -30,6 +30,7 @@ def project(tmp_path_factory):
     root = copy_repo(tmp_path_factory.mktemp("project"))
     (root / ".secrets").mkdir()
     (root / ".secrets" / "key").write_text(KEY)
+    write_fingerprint(root)
     dvc("pull", "--quiet", "data.dvc", cwd=root)
     apply_profile("ci", root)
     dvc("repro", cwd=root)
@@ -74,6 +75,18 @@ def test_learning_rate_reruns_sft_and_evaluate_alone(project):
     assert planned == ["sft"]  # a dry run cannot know that the adapter will differ
     stages = yaml.safe_load((project / "dvc.yaml").read_text())["stages"]
     assert [name for name, stage in stages.items() if {"artifacts/sft", "artifacts/${export.stage}"} & set(stage["deps"])] == ["evaluate", "export"]
+
+
+def test_another_key_reruns_what_depends_on_it(project, monkeypatch):
+    "Or DVC would bring back from its run cache what the old key wrote."
+    monkeypatch.setenv("MEDLLM_KEY", "another key of more than thirty-two characters")
+    mark = write_fingerprint(project)
+    try: planned = re.findall(r"Running stage '(\w+)'", dvc("repro", "--dry", cwd=project))
+    finally:
+        monkeypatch.undo()
+        write_fingerprint(project)
+    assert {"ingest", "deidentify", "structure", "privacy"} <= set(planned) and "model" not in planned
+    assert KEY not in mark.read_text()
 
 
 def test_no_patient_crosses_the_splits(project):

@@ -94,6 +94,7 @@ def test_stage_declares_what_it_imports_and_reads(stage):
     read = set(re.findall(r"artifacts(?:\" / \"|/)(\w+)", code_of(ROOT / notebook))) - {"metrics", "plots", stage}
     missing = {f"artifacts/{r}" for r in read if f"artifacts/{r}" in made} - deps
     assert not missing, f"dvc.yaml, stage {stage}: reads {sorted(missing)} without saying so"
+    if re.search(r"load_key\(\"", code_of(ROOT / notebook)): assert ".secrets/fingerprint" in deps, f"dvc.yaml, stage {stage}: another key would not rerun it"
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
