@@ -11,10 +11,12 @@ export PYDEVD_DISABLE_FILE_VALIDATION := 1
 export TOKENIZERS_PARALLELISM := false
 
 NBS := $(sort $(wildcard nbs/*.ipynb))
+# Notebooks that have a command of their own here, since what they read is not the pipeline's.
+OWN := 12_benchmarks 12_review
 # Notebooks without a stage: the site shows them executed too.
-PLAIN := $(filter-out $(basename $(notdir $(shell grep -oE 'nbs/[a-z0-9_]+\.ipynb' dvc.yaml))), $(basename $(notdir $(NBS))))
+PLAIN := $(filter-out $(OWN) $(basename $(notdir $(shell grep -oE 'nbs/[a-z0-9_]+\.ipynb' dvc.yaml))), $(basename $(notdir $(NBS))))
 
-.PHONY: run test setup data key doctor lab site profile readme clean-notebooks lock wheel help
+.PHONY: run test setup data key doctor lab benchmarks site profile readme clean-notebooks lock wheel help
 
 run: setup key data  ## set up, then run the whole pipeline on data/ and show the scores (the default)
 	dvc repro
@@ -41,6 +43,11 @@ doctor: setup  ## what this machine has, and which profile fits it
 
 lab: setup key data  ## JupyterLab on the project's kernel
 	jupyter lab --notebook-dir=. nbs
+
+benchmarks: setup  ## base and tuned model on the public benchmarks of benchmarks.data_dir
+	mkdir -p reports/nbs
+	papermill nbs/12_benchmarks.ipynb reports/nbs/12_benchmarks.ipynb -f params.yaml -k python3 --cwd . --log-level ERROR --progress-bar
+	@python -c 'import pandas as pd; print(pd.read_csv("artifacts/benchmarks/table.csv").round(3).to_string(index=False, na_rep=""))'
 
 profile: setup  ## make profile NAME=laptop: lay profiles/NAME.yaml over params.yaml
 	@medllm-profile "$(NAME)"
