@@ -16,7 +16,7 @@ OWN := 12_benchmarks 12_review
 # Notebooks without a stage: the site shows them executed too.
 PLAIN := $(filter-out $(OWN) $(basename $(notdir $(shell grep -oE 'nbs/[a-z0-9_]+\.ipynb' dvc.yaml))), $(basename $(notdir $(NBS))))
 
-.PHONY: run test setup data key doctor lab benchmarks site profile readme clean-notebooks lock wheel help
+.PHONY: run test setup data key doctor lab benchmarks review site profile readme clean-notebooks lock wheel help
 
 run: setup key data  ## set up, then run the whole pipeline on data/ and show the scores (the default)
 	dvc repro
@@ -48,6 +48,11 @@ benchmarks: setup  ## base and tuned model on the public benchmarks of benchmark
 	mkdir -p reports/nbs
 	papermill nbs/12_benchmarks.ipynb reports/nbs/12_benchmarks.ipynb -f params.yaml -k python3 --cwd . --log-level ERROR --progress-bar
 	@python -c 'import pandas as pd; print(pd.read_csv("artifacts/benchmarks/table.csv").round(3).to_string(index=False, na_rep=""))'
+
+review: setup  ## the pages on which colleagues judge the answers; reads the ratings that came back
+	mkdir -p reports/nbs
+	papermill nbs/12_review.ipynb reports/nbs/12_review.ipynb -f params.yaml -k python3 --cwd . --log-level ERROR --progress-bar
+	@cat artifacts/metrics/review.json
 
 profile: setup  ## make profile NAME=laptop: lay profiles/NAME.yaml over params.yaml
 	@medllm-profile "$(NAME)"

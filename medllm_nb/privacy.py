@@ -132,7 +132,7 @@ def record_passages(root: Path) -> Iterator[Passage]:
 
 # %% ../nbs/13_privacy.ipynb #8400b929
 MAY_HOLD_PHI = {"ingest", ".cache"}
-TEXT_FILES = {".json", ".jsonl", ".csv", ".md", ".txt", ".log", ".yaml"}
+TEXT_FILES = {".json", ".jsonl", ".csv", ".md", ".txt", ".log", ".yaml", ".html"}
 READS_NO_PATIENT = {"01_sample"}
 
 def outputs_of(
