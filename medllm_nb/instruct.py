@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['COMPUTED', 'NUMBER', 'CODES', 'gives_away', 'numbers', 'unsupported', 'check_draft', 'chat', 'chars', 'make_example',
            'make_examples', 'shingles', 'jaccard', 'near_pairs', 'without_duplicates', 'write_jsonl', 'read_jsonl',
-           'data_card', 'instruct_metrics', 'run_instruct']
+           'read_feedback', 'data_card', 'instruct_metrics', 'run_instruct']
 
 # %% ../nbs/05_instruct.ipynb #e6be8a3b
 import json, re
@@ -199,6 +199,16 @@ def read_jsonl(
             raise ValueError(f"{Path(path).name}, line {at}: {what}. Each line needs messages, example_id, report_id, patient_key, specialty and task") from None
     return examples
 
+# %% ../nbs/05_instruct.ipynb #5fb00002
+def read_feedback(
+    root: Path,
+    path: str,  # instruct.feedback
+) -> tuple[list[Example], list[StructuredReport]]:
+    "Examples that clinicians wrote or mended, and their reports where these lie in `reports` beside the file; nothing without a path."
+    if not path: return [], []
+    folder = (root / path).parent / "reports"
+    return read_jsonl(root / path), read_records(folder, StructuredReport) if folder.is_dir() else []
+
 # %% ../nbs/05_instruct.ipynb #36836ef5
 def data_card(
     examples: list[Example],
@@ -242,12 +252,14 @@ def run_instruct(
     if unknown := set(params.tasks) - set(TASKS): raise ValueError(f"params.yaml, instruct.tasks: unknown {', '.join(sorted(unknown))}; known are {', '.join(TASKS)}")
     reports, dropped = read_records(root / "artifacts/structure/reports", StructuredReport), Counter()
     examples = [e for r in tqdm(reports, desc="instruct", unit="report") for e in make_examples(r, params, dropped)]
-    if params.feedback: examples += read_jsonl(root / params.feedback)
+    taught, taught_reports = read_feedback(root, params.feedback)
+    examples = [e for e in examples if (e.report_id, e.task) not in {(t.report_id, t.task) for t in taught}] + taught
     if not examples: raise ValueError(f"none of {len(reports)} reports gave an example: look at the sections that 04_structure finds, and at instruct.max_chars in params.yaml")
     examples = without_duplicates(examples, params.near_duplicate, dropped)
     with write_aside(root / "artifacts/instruct") as aside:
         write_records(aside / "examples", examples, Example)
         write_jsonl(aside / "examples.jsonl", examples)
+        write_records(aside / "feedback_reports", taught_reports, StructuredReport)
         (aside / "card.md").write_text(data_card(examples, dropped, len(reports)))
     metrics = instruct_metrics(examples, dropped, reports, params)
     write_json(root / "artifacts/metrics/instruct.json", metrics)

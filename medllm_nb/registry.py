@@ -97,7 +97,8 @@ def changelog(root: str | Path | None = None) -> str:
     lines = ["# The model's versions", ""]
     for e in read_log(root):
         scores = read_run(root, e["version"])["metrics"].get("evaluate", {}).get("tuned", {}) if e["version"] in versions(root) else {}
-        told = {"register": f"{e['version']} registered", "promote": f"{e['version']} serves", "rollback": f"back from {e['before']} to {e['version']}"}[e["action"]]
+        told = {"register": f"{e['version']} registered", "promote": f"{e['version']} serves", "rollback": f"back from {e['before']} to {e['version']}",
+                "propose": f"{e['version']} proposed in the place of {e['before']}", "refuse": f"{e['version']} refused"}[e["action"]]
         shown = ", ".join(f"{k} {scores[k]:.3f}" for k in SHOWN if k in scores) if e["action"] == "register" else e["reason"]
         lines.append(f"- {e['at'][:16].replace('T', ' ')}: **{told}**{' by ' + e['by'] if e['by'] else ''}{': ' + shown if shown else ''}")
     return "\n".join(lines) + "\n"

@@ -178,8 +178,10 @@ def run_split(
     "artifacts/instruct/examples to artifacts/split/{train,validation,test} and its ledger; sizes and shares."
     root = Path(root or project_root())
     examples = read_records(root / "artifacts/instruct/examples", Example)
-    reports = read_records(root / "artifacts/structure/reports", StructuredReport)
-    ledger = read_sides(root / "artifacts/split")
+    folder = root / "artifacts/instruct/feedback_reports"
+    taught = read_records(folder, StructuredReport) if folder.is_dir() else []
+    known = {r.report_id: r for r in taught} | {r.report_id: r for r in read_records(root / "artifacts/structure/reports", StructuredReport)}
+    reports, ledger = list(known.values()), {r.patient_key: "train" for r in taught} | read_sides(root / "artifacts/split")
     splits = split_examples(examples, reports, params, ledger)
     sides = ledger | {e.patient_key: name for name, es in splits.items() for e in es}
     with write_aside(root / "artifacts/split") as aside:
