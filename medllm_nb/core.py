@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['PHI_ENTITIES', 'Assertion', 'Flag', 'SPECIALTIES', 'SECTIONS', 'LABS_TABLE', 'project_root', 'StageParams',
            'load_params', 'apply_profile', 'Record', 'Span', 'Report', 'DeidReport', 'Section', 'Finding', 'Mend',
-           'Mention', 'Lab', 'Diagnosis', 'StructuredReport', 'Message', 'Evidence', 'Example', 'GoldReport',
-           'content_id', 'LabTest', 'lab_tests', 'create_key', 'load_key', 'write_fingerprint', 'arrow_type',
-           'record_schema', 'encrypt', 'decrypt', 'write_aside', 'write_records', 'read_records', 'write_json',
-           'fitting_profile', 'doctor', 'doctor_cli', 'profile_cli', 'key_cli']
+           'Mention', 'Lab', 'Diagnosis', 'Considered', 'StructuredReport', 'Message', 'Evidence', 'Example',
+           'GoldReport', 'content_id', 'LabTest', 'lab_tests', 'create_key', 'load_key', 'write_fingerprint',
+           'arrow_type', 'record_schema', 'encrypt', 'decrypt', 'write_aside', 'write_records', 'read_records',
+           'write_json', 'fitting_profile', 'doctor', 'doctor_cli', 'profile_cli', 'key_cli']
 
 # %% ../nbs/00_core.ipynb #d3be970c
 import hashlib, hmac, json, os, platform, shutil, subprocess, types
@@ -190,6 +190,12 @@ class Diagnosis(Record):
     start: int
     end: int
 
+class Considered(Record):
+    "What a report names in its differential: considered, not diagnosed."
+    text: str
+    start: int
+    end: int
+
 class StructuredReport(Record):
     "A de-identified report and what was recognised in it."
     report_id: str
@@ -203,6 +209,7 @@ class StructuredReport(Record):
     concepts: list[Mention] = []
     labs: list[Lab] = []
     diagnoses: list[Diagnosis] = []
+    differential: list[Considered] = []
     mended: list[Mend] = []
 
 # %% ../nbs/00_core.ipynb #21fc202c
@@ -239,6 +246,7 @@ class GoldReport(Record):
     sections: list[Section] = []
     labs: list[Lab] = []
     diagnoses: list[Diagnosis] = []
+    differential: list[Considered] = []
 
 # %% ../nbs/00_core.ipynb #b6778eed
 def content_id(

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['ABBREVIATIONS', 'SPELLINGS', 'WEIGHTLESS', 'COMMON', 'TURNING_WORDS', 'CODE_BODY', 'CODE', 'CODE_AHEAD',
            'DAMAGED_CODE', 'FIRST_LETTERS', 'BEFORE_CODE', 'ITEM', 'NUMBER_WITHIN', 'MARK', 'CODE_NOTE', 'NO_DIAGNOSIS',
-           'FIRST_STOP', 'diagnosis_words', 'icd_terms', 'narrowed', 'matched_code', 'printed_code', 'mended_code',
-           'diagnosis_items', 'read_diagnosis', 'find_diagnoses']
+           'CONSIDERED', 'BETWEEN_ITEMS', 'FIRST_STOP', 'diagnosis_words', 'icd_terms', 'narrowed', 'matched_code',
+           'printed_code', 'mended_code', 'diagnosis_items', 'read_diagnosis', 'is_differential', 'find_differential',
+           'find_diagnoses']
 
 # %% ../nbs/04_diagnoses.ipynb #0b342c9f
 import re
@@ -16,7 +17,7 @@ from typing import Iterator
 import simple_icd_10_cm as icd10
 from rapidfuzz import fuzz, process
 
-from .core import Diagnosis, Section
+from .core import Considered, Diagnosis, Section
 
 # %% ../nbs/04_diagnoses.ipynb #091e9e28
 ABBREVIATIONS = {
@@ -162,14 +163,48 @@ def read_diagnosis(
     at = start + text[start:end].index(words)
     return Diagnosis(text=re.sub(r"\s+", " ", words), code=code or matched_code(words, similarity), start=at, end=at + len(words))
 
+# %% ../nbs/04_diagnoses.ipynb #4d1ff002
+CONSIDERED = re.compile(r"""(?ix) (?<!with[ ]) (?<!cell[ ]) (?<!count[ ]) (?<!manual[ ]) (?<!white[ ]) \b (?: differential | ddx ) \b (?! [ ]count )
+    (?: \s+ (?: diagnos[ie]s | considerations? ) )? (?: \s+ (?: also \s+ )? (?: includes? | remains | is | are | of ) \b )? [ \t]* [:\-–]? \s*
+    (?P<list> [^.:]{8,400}? ) (?= \.(?:\s|$) | \n[ \t]*\n | \n[ \t]*(?-i:[A-Z])[\w ]{2,40}(?: : | \n) | \s*$ )""")
+BETWEEN_ITEMS = re.compile(r"[;,]|\n(?=[ \t]*(?:[-•*–]|\d{1,2}[.)])[ \t])|\n(?=[ \t]*[A-Z])|\b(?:and|or|versus|vs\.?)\b")
+
+def is_differential(heading: str) -> bool:
+    "Whether a section's heading announces a differential."
+    return heading.lower().startswith("ddx") or fuzz.ratio(heading.lower()[:12], "differential") >= 80
+
+def _considered(text: str, start: int, end: int) -> Iterator[Considered]:
+    "The alternatives of a list."
+    cuts = [start, *(at for m in BETWEEN_ITEMS.finditer(text, start, end) for at in m.span()), end]
+    for a, b in zip(cuts[::2], cuts[1::2]):
+        a = MARK.match(text, a, b).end()
+        b = a + len(text[a:b].rstrip(" \t\r\n.,;:"))
+        words = re.sub(r"\s+", " ", text[a:b])
+        if re.search(r"[A-Za-z]{4}", words) and len(words) <= 80 and not re.search(r"\d{2}|%", words): yield Considered(text=words, start=a, end=b)
+
+def find_differential(
+    text: str,
+    sections: list[Section],
+) -> list[Considered]:
+    "What the report names as its differential, each once, in order; empty where it names fewer than two."
+    own = [(s.start, s.end) for s in sections if is_differential(s.heading)]
+    said = [m.span("list") for m in CONSIDERED.finditer(text) if not any(a <= m.end("list") and m.start() <= b for a, b in own)]
+    found: dict[str, Considered] = {}
+    for a, b in sorted(own + said):
+        for c in _considered(text, a, b): found.setdefault(diagnosis_words(c.text), c)
+    return list(found.values()) if len(found) > 1 else []
+
 # %% ../nbs/04_diagnoses.ipynb #ddcacb53
 FIRST_STOP = re.compile(r"(?<=[a-z)])[.:](?:\s|$)")
 
 def _stated(text: str, sections: list[Section], wanted: str, similarity: float) -> Iterator[Diagnosis]:
-    "The diagnoses of the sections of one name."
+    "The diagnoses of the sections of one name, without what is only considered."
+    considered = [m.span() for m in CONSIDERED.finditer(text)]
     for s in sections:
-        if s.name != wanted or s.heading.lower().startswith("differential"): continue  # considered, not diagnosed
+        if s.name != wanted or is_differential(s.heading): continue
         for a, b in diagnosis_items(text, s.start, s.end):
+            if any(at <= a < end for at, end in considered): continue
+            b = min([b, *(at for at, _ in considered if a < at < b)])
             if wanted == "impression" and not printed_code(text[a:b]): b = a + len(FIRST_STOP.split(text[a:b])[0])
             d = read_diagnosis(text, a, b, similarity)
             if d and (wanted == "diagnosis" or d.code): yield d

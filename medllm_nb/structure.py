@@ -23,7 +23,7 @@ from .core import (SECTIONS, SPECIALTIES, DeidReport, GoldReport, Mend, Section,
                             project_root, read_records, write_aside, write_json, write_records)
 from .clean import mend_words
 from .concepts import find_concepts, find_findings
-from .diagnoses import find_diagnoses
+from .diagnoses import diagnosis_words, find_diagnoses, find_differential
 from .engine import EngineParams, map_items
 from .labs import distinct_labs, find_labs
 from .sections import find_sections
@@ -109,7 +109,7 @@ def structure_report(
         findings=find_findings(text, sections),
         concepts=find_concepts(text, sections, params.snomed_dir) if params.concepts else [],
         labs=distinct_labs(find_labs(text, params.name_similarity)),
-        diagnoses=find_diagnoses(text, sections, params.icd_similarity))
+        diagnoses=find_diagnoses(text, sections, params.icd_similarity), differential=find_differential(text, sections))
 
 # %% ../nbs/04_structure.ipynb #da5cae9f
 FLAG_COLOURS = {"high": "#f4a6a6", "low": "#a6c8f4", "normal": "#c9e8c2", "unknown": "#e3e3e3"}
@@ -174,7 +174,8 @@ def share(answers: list[bool]) -> float:
 COMPARED = {
     "section": lambda r: [s.name for s in r.sections],
     "lab": lambda r: [(l.name, round(l.value, 3), l.flag) for l in r.labs],
-    "diagnosis": lambda r: [d.code for d in r.diagnoses if d.code]}
+    "diagnosis": lambda r: [d.code for d in r.diagnoses if d.code],
+    "differential": lambda r: [diagnosis_words(c.text) for c in r.differential]}
 
 def score_concepts(
     pairs: list[tuple[StructuredReport, GoldReport]],
