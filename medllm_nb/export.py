@@ -17,7 +17,7 @@ import yaml
 from pydantic import Field
 
 from .core import Example, StageParams, doctor, load_params, project_root, read_records, write_aside, write_json
-from .evaluate import generate_answers, perplexity, pick_examples, reference_nll
+from .answering import generate_answers, perplexity, pick_examples, reference_nll
 from .llamacpp import check_gguf_template, llama_cpp_answers, load_gguf, modelfile, quantize_gguf, write_gguf
 from .merge import ExportError, attach_adapter, copy_adapter, load_16bit, merge_adapter, save_model
 from .model import template_hash
@@ -108,9 +108,9 @@ def card_data(
 ):
     "The card's header: `huggingface_hub.ModelCardData` with licence, base and scores."
     from huggingface_hub import EvalResult, ModelCardData
-    tuned = metrics.get("evaluate", {}).get("tuned", {})
+    trained = metrics.get("evaluate", {}).get(params.stage, {})
     task = dict(task_type="text-generation", dataset_type="private", dataset_name="Test split, unseen patients")
-    scores = [EvalResult(**task, metric_type=name, metric_value=round(value, 4)) for name, value in tuned.items() if "." not in name]
+    scores = [EvalResult(**task, metric_type=name, metric_value=round(value, 4)) for name, value in trained.items() if "." not in name]
     name = facts["name"].removeprefix("pypi:")
     return ModelCardData(base_model=name if "/" in name and not name.startswith((".", "/", "~")) else None, language="en", license=params.license, library_name="transformers", pipeline_tag="text-generation",
                          tags=["medical", "clinical-reports", "lora", "de-identified"], model_name="medllm_nb", eval_results=scores or None)
@@ -142,11 +142,12 @@ def training_section(training: dict, metrics: dict[str, dict], params: ExportPar
     return (f"{method}: `{base['name']}` ({base['parameters'] / 1e6:.0f} million parameters, {base['architecture']}, weights {str(base.get('weights_sha256') or base.get('revision'))[:16]}). "
             "The loss was taken on the answers alone.\n\n" + number_table(rows))
 
-def evaluation_section(metrics: dict[str, dict], forms: list[dict]) -> str:
-    "Base against tuned, and each exported form against the trained model."
-    scored = metrics.get("evaluate")
-    names = [k for k in scored["tuned"] if "." not in k] if scored else []
-    table = number_table({k: {"base": scored["base"].get(k), "tuned": scored["tuned"][k]} for k in names}) if scored else "The evaluate stage has left no metrics."
+def evaluation_section(metrics: dict[str, dict], forms: list[dict], params: ExportParams) -> str:
+    "Base against the exported stage, and each exported form against the trained model."
+    scored = metrics.get("evaluate", {})
+    trained = scored.get(params.stage, {})
+    names = [k for k in trained if "." not in k]
+    table = number_table({k: {"base": scored.get("base", {}).get(k), params.stage: trained[k]} for k in names}) if trained else f"The evaluate stage has left no metrics of {params.stage}."
     count = f"On {scored['examples']} test examples of patients that were not in training.\n\n" if scored else ""
     return f"{count}{table}\n\nThe exported forms, on the same test examples:\n\n{number_table({f['form']: {k: v for k, v in f.items() if k != 'form'} for f in forms})}"
 
@@ -203,7 +204,7 @@ def model_card(
     few = facts["parameters"] < 3e9
     small = f"{facts['parameters'] / 1e6:.0f} million parameters: enough to show that the pipeline works, far too few for care." if few else f"{facts['parameters'] / 1e9:.0f} billion parameters know much medicine and still invent."
     return CARD.format(header=f"---\n{card_data(facts, metrics, params).to_yaml()}\n---", base=facts["name"], data=data_section(metrics), training=training_section(training, metrics, params),
-                       evaluation=evaluation_section(metrics, forms), small=small, template=facts["template_sha256"], license=params.license)
+                       evaluation=evaluation_section(metrics, forms, params), small=small, template=facts["template_sha256"], license=params.license)
 
 # %% ../nbs/14_export.ipynb #23865d62
 def load_exported(

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from .core import DeidReport, Example, GoldReport, Report, StageParams, StructuredReport, load_key, load_params, project_root, read_records, write_json
 from .deidentify import DeidentifyParams, find_all
-from .evaluate import Answer
+from .metrics import Answer
 from .lexicon import clinical_use, is_word
 from .phi import Known, known_values
 from .surrogates import patient_key

@@ -49,9 +49,9 @@ def test_every_stage_leaves_its_numbers(project):
     assert metrics(project, "ingest")["reports"] > 20
     assert metrics(project, "deidentify")["recall"] > 0.9
     scores = metrics(project, "evaluate")
-    assert set(scores) >= {"base", "tuned"}
-    for name in ("base", "tuned"): assert {"perplexity", "rougeL", "bleu", "lab_f1", "diagnosis_accuracy"} <= set(scores[name])
-    assert scores["base"]["perplexity"] != scores["tuned"]["perplexity"], "the adapter changes nothing"
+    assert scores["models"] == ["base", "sft"] and "sft - base" in scores["change"]
+    for name in ("base", "sft"): assert {"perplexity", "rougeL", "bleu", "lab_f1", "diagnosis_accuracy"} <= set(scores[name])
+    assert scores["base"]["perplexity"] != scores["sft"]["perplexity"], "the adapter changes nothing"
 
 
 def test_executed_notebooks_ran_on_params_yaml(project):

@@ -6,7 +6,7 @@ from conftest import KEY
 
 from medllm_nb.core import DeidReport, Example, Message, Report, load_key, write_records
 from medllm_nb.deidentify import deidentify, find_phi, patient_key
-from medllm_nb.evaluate import Answer
+from medllm_nb.metrics import Answer
 from medllm_nb.privacy import LeakError, PrivacyParams, run_privacy
 
 TEXT = """Patient: ROEBUCK, Marietta   MRN: 30-30-60-7   DOB: 03/14/1950
@@ -35,7 +35,7 @@ def run(tmp_path, monkeypatch):
 
 
 def answer(root, text):
-    write_records(root / "artifacts/evaluate/answers", [Answer(example_id="e1", task="summary", model="tuned", text=text, reference="-", nll=1.0, tokens=1)], Answer)
+    write_records(root / "artifacts/evaluate/answers", [Answer(example_id="e1", task="summary", model="sft", text=text, reference="-", nll=1.0, tokens=1)], Answer)
 
 
 def notebook(root, text):
