@@ -18,7 +18,7 @@ from typing import Literal
 from pydantic import Field
 
 from .core import Example, Message, Record, StageParams, load_params, project_root, write_aside, write_json, write_records
-from .evaluate import generate_answers
+from .generate import generate_answers
 from .train import read_base
 
 # %% ../nbs/12_benchmarks.ipynb #f35a331b

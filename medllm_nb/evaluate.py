@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
-from .answering import answer_logprobs, generate_answers, pick_examples, reference_nll, server_answers
 from .core import Example, StageParams, StructuredReport, load_params, project_root, read_records, write_aside, write_json, write_records
+from .generate import Server, generate, generate_answers
+from .likelihood import answer_logprobs, pick_examples, reference_nll
 from .metrics import BY_TASK, SCORES, Answer, Rows, contributions, is_right, score_answers
 from .significance import compare_models, interval
 from .slices import slice_table, slices_of, weak_slices
@@ -109,8 +110,9 @@ def all_answers(
         if name in local:
             with speaking_as(model, name): answers += local_answers(model, tokenizer, examples, name, params)
         else:
-            texts = server_answers(**{"url": params.servers[name]["url"], "name": params.servers[name]["model"]}, examples=examples, max_new_tokens=params.max_new_tokens, parallel=params.batch_size)
-            answers += [Answer(example_id=e.example_id, task=e.task, model=name, text=t, reference=e.completion[0].content) for e, t in zip(examples, texts)]
+            server = Server(params.servers[name]["url"], params.servers[name]["model"], concurrency=params.batch_size)
+            said = generate([e.prompt for e in examples], server, params.max_new_tokens, label=f"{name}: answers")
+            answers += [Answer(example_id=e.example_id, task=e.task, model=name, text=c.text, reference=e.completion[0].content) for e, c in zip(examples, said)]
         seconds[name] = round(perf_counter() - start, 1)
     return answers, seconds
 

@@ -17,7 +17,8 @@ import yaml
 from pydantic import Field
 
 from .core import Example, StageParams, doctor, load_params, project_root, read_records, write_aside, write_json
-from .answering import generate_answers, perplexity, pick_examples, reference_nll
+from .likelihood import perplexity, pick_examples, reference_nll
+from .generate import generate_answers
 from .llamacpp import check_gguf_template, llama_cpp_answers, load_gguf, modelfile, quantize_gguf, write_gguf
 from .merge import ExportError, attach_adapter, copy_adapter, load_16bit, merge_adapter, save_model
 from .model import template_hash

@@ -142,6 +142,7 @@ def load_model(
     max_seq_length: int = 1024,  # tokens of prompt and answer together
     load_in_4bit: bool = False,  # NF4 weights (QLoRA)
     dtype: str = "auto",  # as for `compute_dtype`
+    **engine,  # Unsloth's options for vLLM in this process, such as fast_inference
 ):
     "`(model, tokenizer)`, loaded through Unsloth; `ModelError` if it cannot be had or has no chat template."
     os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
@@ -151,7 +152,7 @@ def load_model(
     from peft import PeftModel
     if limit := os.environ.get("OMP_THREAD_LIMIT"): torch.set_num_threads(min(int(limit), torch.get_num_threads()))  # with more it computes NaN
     model, tokenizer = unsloth.FastLanguageModel.from_pretrained(
-        source, max_seq_length=max_seq_length, load_in_4bit=load_in_4bit, dtype=getattr(torch, compute_dtype(dtype)))
+        source, max_seq_length=max_seq_length, load_in_4bit=load_in_4bit, dtype=getattr(torch, compute_dtype(dtype)), **engine)
     if not tokenizer.chat_template:
         raise ModelError(f"{name} has no chat template: choose an -Instruct model, or set one in its tokenizer_config.json")
     if tokenizer.pad_token is None: tokenizer.pad_token = tokenizer.eos_token

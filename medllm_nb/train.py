@@ -165,12 +165,13 @@ def last_checkpoint(
 def read_base(
     root: Path,  # the project's root
     max_seq_length: int = 1024,  # tokens
+    **engine,  # as for `load_model`
 ):
     "`(model, tokenizer, facts)` as artifacts/model/model.json describes them; `ModelError` if the name leads to another template now."
     path = root / "artifacts" / "model" / "model.json"
     if not path.is_file(): raise FileNotFoundError(f"{path} is missing: run `dvc repro model`")
     facts = json.loads(path.read_text())
-    model, tokenizer = load_model(facts["name"], max_seq_length=max_seq_length, load_in_4bit=facts["load_in_4bit"], dtype=facts["dtype"])
+    model, tokenizer = load_model(facts["name"], max_seq_length=max_seq_length, load_in_4bit=facts["load_in_4bit"], dtype=facts["dtype"], **engine)
     if template_hash(tokenizer) != facts["template_sha256"]:
         raise ModelError(f"the chat template of {facts['name']} changed since the model stage: run `dvc repro -f model`")
     return model, tokenizer, facts

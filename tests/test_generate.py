@@ -1,0 +1,86 @@
+"A batch changes no answer, rows that end leave it, and a real server gives what the model in this process gives."
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from medllm_nb.generate import Local, Server, ServerError, decode, generate, tie_gap
+
+
+@pytest.fixture(scope="module")
+def local(tiny_model):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32).eval()
+    return Local(model, AutoTokenizer.from_pretrained(tiny_model))
+
+
+def test_prompts_of_any_length_are_answered_as_alone(local):
+    "Left padding, a common beginning that is read once, and several samples change nothing."
+    import torch
+    rng = random.Random(7)
+    words = [[rng.randrange(100, 40000) for _ in range(rng.choice([1, 2, 7, 30, 90]))] for _ in range(12)]
+    for prompts in (words, [[1, 4093, 198] + w for w in words], [words[0]] * 3):
+        with torch.inference_mode():
+            together = decode(local.model, prompts, -1, 2, 12)
+            alone = [decode(local.model, [p], -1, 2, 12)[0] for p in prompts]
+            twice = decode(local.model, prompts, -1, 2, 12, samples=2)
+        for p, a, b in zip(prompts, together, alone): assert tie_gap(local.model, p, a, b) < 1e-3
+        assert twice[::2] == twice[1::2] and len(twice) == 2 * len(prompts)
+
+
+def test_rows_that_end_early_leave_and_the_rest_go_on(local):
+    import torch
+    prompts = [[100 * i + k for k in range(3 + i)] for i in range(1, 11)]
+    with torch.inference_mode():
+        whole = decode(local.model, prompts, -1, 2, 20)
+        counts = {t: sum(t in w for w in whole) for w in whole for t in w}
+        end = max((t for t, n in counts.items() if n < len(whole)), key=counts.get)
+        cut = decode(local.model, prompts, end, 2, 20)
+    assert cut == [w[: w.index(end) + 1] if end in w else w for w in whole]
+
+
+def test_an_empty_list_and_a_model_in_training(local):
+    assert generate([], local) == []
+    local.model.train()
+    assert len(generate([[{"role": "user", "content": "hello"}]], local, 3)[0].ids) == 3
+    assert local.model.training, "sampling left the model in another mode"
+    local.model.eval()
+
+
+def test_no_server_is_said_plainly():
+    with pytest.raises(ServerError, match="cannot be reached"):
+        import medllm_nb.generate as g
+        import openai
+        client = openai.OpenAI
+        try:
+            openai.OpenAI = lambda **k: client(**(k | {"max_retries": 0}))
+            g.generate([[{"role": "user", "content": "x"}]], Server("http://127.0.0.1:9/v1", "m"))
+        finally: openai.OpenAI = client
+
+
+def test_a_real_server_answers_as_the_model_in_this_process(local, tiny_model, tmp_path):
+    "`transformers serve`, greedy, on the loopback."
+    pytest.importorskip("fastapi"); pytest.importorskip("uvicorn")
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    log = (tmp_path / "log").open("w")
+    server = subprocess.Popen([Path(sys.executable).parent / "transformers", "serve", str(tiny_model), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "float32"],
+                              stdout=log, stderr=log, env=os.environ | {"HF_HUB_OFFLINE": "1"})
+    try:
+        deadline = time.time() + 180
+        while socket.socket().connect_ex(("127.0.0.1", port)):
+            assert server.poll() is None and time.time() < deadline, (tmp_path / "log").read_text()[-2000:]
+            time.sleep(0.5)
+        chats = [[{"role": "user", "content": f"Sodium {i} mmol/L?"}] for i in range(5)]
+        answers = generate(chats, Server(f"http://127.0.0.1:{port}/v1", str(tiny_model), concurrency=3), max_new_tokens=6)
+        assert [a.text for a in answers] == [a.text for a in generate(chats, local, max_new_tokens=6)]
+    finally:
+        server.terminate()
+        server.wait(20)
