@@ -51,7 +51,8 @@ def settled(
     return out
 
 # %% ../nbs/25_retrain.ipynb #6f8730fe
-WITHOUT = {"summary": {"impression", "diagnosis"}, "diagnosis": {"impression", "diagnosis", "recommendations"}, "recommendations": {"recommendations"}}
+WITHOUT = {"summary": {"impression", "diagnosis"}, "diagnosis": {"impression", "diagnosis", "recommendations"}, "recommendations": {"recommendations"},
+           "differential": {"impression", "diagnosis", "recommendations"}}
 
 def submitted_report(s) -> StructuredReport:
     "A submission (store.SubmissionRecord) as the pipeline's record, with surrogates."
