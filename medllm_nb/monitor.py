@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 from pydantic import Field
 
 from .answers import abstains, parse_labs_answer
@@ -215,14 +216,15 @@ def submitted(records: list) -> list[StructuredReport]:
 def run_monitor(
     params: MonitorParams,
     root: str | Path | None = None,  # the project's root; found when not given
-    db=None,  # the store; the project's own when not given
+    db=None,  # the store; the service's own (serve.store) when not given
     until: datetime | None = None,  # end of the window; now when not given
 ) -> dict:
     "Write artifacts/monitor and its metrics; drift of inputs and outputs, rates of use, alerts."
     from medllm_nb import store
     from medllm_nb.database import open_store
     root, until = Path(root or project_root()), until or datetime.now(timezone.utc)
-    db, window = db or open_store(), dict(since=until - timedelta(days=params.days), until=until)
+    store_url = (yaml.safe_load((root / "params.yaml").read_text()).get("serve") or {}).get("store", "") if not db else ""
+    db, window = db or open_store(store_url), dict(since=until - timedelta(days=params.days), until=until)
     answers, reports = store.answers(db, **window), submitted(store.submissions(db, **window))
     training = read_records(root / "artifacts/structure/reports", StructuredReport)
     inputs = drift_table(input_series(training, vocabulary(training, 2)), input_series(reports, vocabulary(training)) if reports else {}, params)

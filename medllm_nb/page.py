@@ -53,7 +53,7 @@ class Gateway:
         if reply.is_success: return reply.json() if reply.content else None
         try: detail = reply.json()["detail"]
         except (ValueError, KeyError, TypeError): detail = reply.reason_phrase
-        if isinstance(detail, list): detail = "; ".join(d.get("msg", "") for d in detail)
+        if isinstance(detail, list): detail = "; ".join(str(d.get("what") or d.get("msg", "")) for d in detail)
         busy = f" Try again in {reply.headers['Retry-After']} seconds." if "Retry-After" in reply.headers else ""
         raise GatewayError(f"{detail}{busy}", reply.status_code)
 
@@ -110,6 +110,7 @@ mark.evidence {background:#fff0a8; border-bottom:2px dotted #5c4a00} mark.surrog
 .trust.doubt {background:#fdeaea; border-left-color:#b3261e} .trust.none {background:#ececec; border-left-color:#4a4a4a; font-weight:600}
 .small {color:#475059; font-size:.86rem}
 :focus-visible {outline:3px solid #0b5394 !important; outline-offset:2px}
+.block-container {padding-top:1.6rem !important} h1 {font-size:1.7rem !important; padding:.4rem 0 !important} h2 {font-size:1.25rem !important}
 @media (max-width:640px) {.report {max-height:none} .block-container {padding-left:1rem !important; padding-right:1rem !important}}
 </style>"""
 
@@ -173,7 +174,8 @@ def show_report(submission: dict, answer: dict | None) -> None:
     put("small", f"{read}{html.escape(submission['specialty'])}, {html.escape(submission['format'])}. {len(submission['replaced'])} personal details were replaced before the model saw it.")
 
 # %% ../nbs/23_page.ipynb #fa73edee
-TASKS = {"summary": "Summarise the key findings", "abnormal_labs": "List the abnormal labs", "diagnosis": "Propose a diagnosis", "recommendations": "Recommend next steps", "question": "Ask a question"}
+TASKS = {"summary": "Summarise the key findings", "abnormal_labs": "List the abnormal labs", "diagnosis": "Propose a diagnosis", "recommendations": "Recommend next steps",
+         "differential": "Name other diagnoses to consider", "coding": "Code the diagnoses", "explanation": "Explain it to the patient", "question": "Ask a question"}
 
 def ask(submission: dict) -> None:
     "Choose a task and ask; the answer joins those of the current report."
@@ -263,20 +265,20 @@ def queue_view() -> None:
     queue = attempt("GET", "/v1/queue")
     if queue is None: return
     if not queue["items"]: return st.success("Nothing waits for a review.")
-    st.subheader(f"{len(queue['items'])} to review")
+    st.header(f"{len(queue['items'])} to review", anchor=False)
     names = [f"{n}. {DONE[i['feedback']['action']]}: {TASKS[i['answer']['task']].lower()}" for n, i in enumerate(queue["items"], 1)]
     item = queue["items"][names.index(st.selectbox("Answer", names))]
     feedback, answer = item["feedback"], item["answer"]
     left, right = st.columns(2, gap="large")
     with left: put("report", html.escape(item["report"]), tabindex="0", role="region", aria_label="The report as the model saw it")
     with right:
-        put("answer", html.escape(answer["text"]), role="region", aria_label="The answer")
+        put("answer", html.escape(answer["model_text"]), role="region", aria_label="The answer")
         for b in answer["breaches"]: st.error(f"**{b['severity'].capitalize()}:** {b['message']}")
         st.markdown(f"**{DONE[feedback['action']].capitalize()}** by a clinician. {'Reason given:' if feedback['reason'] else 'No reason given.'}")
         if feedback["reason"]: put("small", html.escape(feedback["reason"]))
-        if feedback["text"]:
+        if feedback["text_deid"]:
             st.write("Their answer:")
-            put("answer", html.escape(feedback["text"]))
+            put("answer", html.escape(feedback["text_deid"]))
         rating_form(answer, feedback)
 
 def rating_form(answer: dict, feedback: dict) -> None:
@@ -294,17 +296,16 @@ def admin_view() -> None:
     "Use by model version, alerts and drift of the last monitoring, the audit trail."
     import json
     if usage := attempt("GET", "/v1/usage", params={"days": 30}):
-        st.subheader("Use in the last 30 days")
-        rows = usage["items"] if isinstance(usage, dict) and "items" in usage else usage
-        if rows: st.table(pd.DataFrame(rows).set_index("model_version"))
+        st.header("Use in the last 30 days", anchor=False)
+        if usage["items"]: st.table(pd.DataFrame(usage["items"]).set_index("model_version"))
         else: st.write("Nothing was asked yet.")
-    st.subheader("Alerts and drift")
+    st.header("Alerts and drift", anchor=False)
     path = project_root() / "artifacts/metrics/monitor.json"
     seen = json.loads(path.read_text()) if path.is_file() else None
     if not seen: st.info("Not monitored yet: run `make monitor`.")
     elif not seen["alerts"]: st.success(f"No alert on {seen['reports']} reports up to {seen['until'][:10]}.")
     else: st.table(pd.DataFrame(seen["alerts"]).set_index("what"))
-    st.subheader("Audit trail")
+    st.header("Audit trail", anchor=False)
     if check := attempt("GET", "/v1/audit/check"):
         if check["whole"]: st.success(f"Whole: {check['rows']} entries, each chained to the one before.")
         else: st.error(f"Broken: {check['problem']}")
@@ -317,22 +318,22 @@ VIEWS = {"Report": ("tasks", report_view), "History": ("read", history_view), "Q
 
 def main(params: PageParams | None = None) -> None:
     "The whole page; Streamlit calls it on every interaction."
-    st.set_page_config(page_title="medllm", page_icon=":material/clinical_notes:", layout="wide", initial_sidebar_state="collapsed")
+    st.set_page_config(page_title="medllm", layout="wide", initial_sidebar_state="collapsed")
     st.html(STYLE)
     params = params or load_params(PageParams, "page")
     if "gateway" not in st.session_state: st.session_state.gateway = Gateway(httpx.Client(base_url=params.gateway, timeout=params.timeout_s))
     put("standing", html.escape(STANDING_LINE), role="note")
     user = st.session_state.get("user")
     if not user:
-        st.title("medllm")
+        st.title("medllm", anchor=False)
         return sign_in()
     renew()
     views = [name for name, (scope, _) in VIEWS.items() if scope in user["scopes"]]
     if wanted := st.session_state.pop("go_to", None): st.session_state.view = wanted
-    head, who = st.columns([4, 1], vertical_alignment="center")
+    head, who = st.columns([5, 1], vertical_alignment="center")
     view = head.radio("View", views, horizontal=True, key="view", label_visibility="collapsed")
     if who.button(f"Sign out {user['name']}", icon=":material/logout:"): sign_out()
-    st.title(view)
+    st.title(view, anchor=False)
     VIEWS[view][1]()
 
 def renew(every_s: float = 300) -> None:

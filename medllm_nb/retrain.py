@@ -51,7 +51,8 @@ def settled(
     return out
 
 # %% ../nbs/25_retrain.ipynb #6f8730fe
-WITHOUT = {"summary": {"impression", "diagnosis"}, "diagnosis": {"impression", "diagnosis", "recommendations"}, "recommendations": {"recommendations"}}
+WITHOUT = {"summary": {"impression", "diagnosis"}, "diagnosis": {"impression", "diagnosis", "recommendations"}, "recommendations": {"recommendations"},
+           "differential": {"impression", "diagnosis", "recommendations"}}
 
 def submitted_report(s) -> StructuredReport:
     "A submission (store.SubmissionRecord) as the pipeline's record, with surrogates."
@@ -144,10 +145,10 @@ def run_feedback(
 ) -> dict[str, int]:
     "From the store to artifacts/feedback and instruct.feedback; counts. Leaves params.yaml alone with fewer than `min_examples` examples."
     from medllm_nb import store
-    from medllm_nb.serve import service_store
+    from medllm_nb.database import open_store
     root = Path(root or project_root())
     instruct = load_params(InstructParams, "instruct", yaml_section(root, "instruct"))
-    db = db or service_store(root)
+    db = db or open_store(yaml_section(root, "serve").get("store", ""))
     learnt = lesson(store.submissions(db), store.answers(db), store.feedback(db), store.ratings(db), read_sides(root / "artifacts/split"), params, instruct)
     enough = len(learnt.examples) >= params.min_examples
     if enough and (path := write_lesson(root, learnt, instruct.feedback)) != instruct.feedback: set_feedback(root, path)
