@@ -20,6 +20,6 @@ setup(
     package_data={"medllm_nb": ["data/*", "data/migrations/*", "data/migrations/versions/*"]},
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg["requirements"].split(),
-    extras_require={name: cfg[f"{name}_requirements"].split() for name in ("serve", "cluster", "bertscore", "dev")},
+    extras_require={name: cfg[f"{name}_requirements"].split() for name in ("serve", "cluster", "bertscore", "track", "dev")},
     entry_points={"console_scripts": cfg["console_scripts"].split()},
 )

@@ -21,7 +21,7 @@ from .likelihood import perplexity, pick_examples, reference_nll
 from .generate import generate_answers
 from .llamacpp import check_gguf_template, llama_cpp_answers, load_gguf, modelfile, quantize_gguf, write_gguf
 from .merge import ExportError, attach_adapter, copy_adapter, load_16bit, merge_adapter, save_model
-from .model import template_hash
+from .model import check_template, template_hash
 from .tasks import load_instructions
 from .train import read_base
 
@@ -218,8 +218,7 @@ def load_exported(
     if not (folder / "run.json").is_file(): raise ExportError(f"{folder} holds no run.json: it is no whole export, run `dvc repro export`")
     expected = json.loads((folder / "run.json").read_text())["template_sha256"]
     tokenizer = AutoTokenizer.from_pretrained(folder / "merged")
-    if template_hash(tokenizer) != expected:
-        raise ExportError(f"the chat template in {folder / 'merged'} is not the one that the model was trained with: its answers would be worse without any error. Export again")
+    check_template(tokenizer, expected, str(folder / "merged"), "Export again", ExportError)
     return AutoModelForCausalLM.from_pretrained(folder / "merged", dtype=torch.bfloat16).eval(), tokenizer
 
 # %% ../nbs/14_export.ipynb #89b87a4a
@@ -255,7 +254,7 @@ def mib(path: Path) -> float:
 def export_merged(source: Source, folder: Path, params: ExportParams) -> tuple:
     "Score the adapter on the 16-bit base, merge, save and score again; `(rows, answers, tokenizer, stop tokens, context)`. `ExportError` if the merge changed the model."
     base, tokenizer = load_16bit(source.facts["name"], params.precision)
-    if template_hash(tokenizer) != source.facts["template_sha256"]: raise ExportError(f"the chat template of {source.facts['name']} changed since it was trained on")
+    check_template(tokenizer, source.facts["template_sha256"], source.facts["name"], "Train again, `dvc repro export`", ExportError)
     model = attach_adapter(base, source.adapter)
     adapter = score_form(model, tokenizer, source.examples, params, "adapter on base")
     model = merge_adapter(model)

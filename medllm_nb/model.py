@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'BaseModel', 'weights_gib', 'ModelError', 'packaged_gguf', 'convert_gguf', 'fetch_model', 'compute_dtype',
-           'load_model', 'template_hash', 'ModelParams', 'weights_hash', 'describe_model', 'run_model']
+           'load_model', 'template_hash', 'check_template', 'ModelParams', 'weights_hash', 'describe_model',
+           'run_model']
 
 # %% ../nbs/07_model.ipynb #a58c487b
 import hashlib, os
@@ -165,6 +166,19 @@ def template_hash(
 ) -> str:
     "SHA-256 of the chat template and of the token that ends a turn."
     return hashlib.sha256(f"{tokenizer.chat_template}\n{tokenizer.eos_token}".encode()).hexdigest()
+
+# %% ../nbs/07_model.ipynb #5a1e0c02
+def check_template(
+    tokenizer,  # about to be used
+    expected: str,  # `template_sha256` of artifacts/model/model.json, training.json or run.json
+    what: str,  # whose it is, for the message
+    remedy: str,  # what to do
+    error: type[Exception] = ModelError,
+) -> None:
+    "`ModelError` if the tokenizer's chat template or end of turn is not the one that was trained with."
+    found = template_hash(tokenizer)
+    if found != expected:
+        raise error(f"the chat template of {what} ({found[:12]}) is not the one that was trained with ({expected[:12]}): answers would be worse without any error. {remedy}")
 
 # %% ../nbs/07_model.ipynb #16a75a30
 class ModelParams(StageParams):

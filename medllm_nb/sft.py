@@ -10,6 +10,7 @@ import json, shutil
 from pathlib import Path
 
 from .core import Example, load_params, project_root, read_records, write_aside, write_json
+from .probe import probe_callback
 from .train import SftParams, add_adapter, build_trainer, last_checkpoint, loss_history, read_base, run_fingerprint, token_dataset
 
 # %% ../nbs/09_sft.ipynb #511808c3
@@ -37,11 +38,12 @@ def run_sft(
     train, validation = (read_records(root / "artifacts" / "split" / s, Example) for s in ("train", "validation"))
     model, tokenizer, facts = read_base(root, params.max_seq_length)
     work = root / "artifacts" / ".cache" / "sft" / run_fingerprint(params, facts, train + validation)
-    train_set, train_long = token_dataset(train, tokenizer, params.max_seq_length)
-    validation_set, validation_long = token_dataset(validation, tokenizer, params.max_seq_length)
+    train_set, train_long = token_dataset(train, tokenizer, params.max_seq_length, params.too_long)
+    validation_set, validation_long = token_dataset(validation, tokenizer, params.max_seq_length, params.too_long)
     validation_set = validation_set.shuffle(seed=params.seed).select(range(min(params.eval_examples, len(validation_set))))
     set_seed(params.seed)
     trainer = build_trainer(add_adapter(model, params), tokenizer, train_set, validation_set, params, work)
+    if params.probe: trainer.add_callback(probe_callback(trainer))
     resumed = last_checkpoint(work)
     outcome = trainer.train(resume_from_checkpoint=resumed)
     history = pd.DataFrame(loss_history(trainer.state.log_history))
@@ -51,12 +53,12 @@ def run_sft(
         "train_examples": len(train_set), "validation_examples": len(validation_set), "too_long": train_long + validation_long,
         "steps": trainer.state.global_step, "epochs": round(trainer.state.epoch, 3), "resumed": int(resumed is not None),
         "first_eval_loss": evaluated.iloc[0], "best_eval_loss": evaluated.min(), "train_loss": outcome.training_loss,
-        "minutes": outcome.metrics["train_runtime"] / 60, "tokens_per_second": tokens / outcome.metrics["train_runtime"]}
+        "minutes": outcome.metrics["train_runtime"] / 60, "tokens_per_second": tokens / outcome.metrics["train_runtime"]} | getattr(trainer, "probed", {})
     with write_aside(root / "artifacts" / "sft") as aside:
         trainer.model.save_pretrained(aside / "adapter")
         write_json(aside / "training.json", {"params": params.model_dump(), "base": facts})
     (root / "artifacts" / "plots").mkdir(parents=True, exist_ok=True)
     history.to_csv(root / "artifacts" / "plots" / "sft_loss.csv", index=False)
     write_json(root / "artifacts" / "metrics" / "sft.json", metrics)
-    shutil.rmtree(work, ignore_errors=True)
+    for checkpoint in work.glob("checkpoint-*"): shutil.rmtree(checkpoint)
     return metrics

@@ -1,5 +1,6 @@
 "Shared by the tests: the repository's root, a copy of it to run in, and a model small enough to train in a test."
 import os
+import random
 import shutil
 import subprocess
 from pathlib import Path
@@ -47,3 +48,19 @@ def tiny_model(tmp_path_factory):
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def _example(i, turns, answer):
+    from medllm_nb.core import Example, Message
+    roles = ("user", "assistant")
+    prompt = [Message(role="system", content="Answer from the report only.")] + [Message(role=roles[k % 2], content=t) for k, t in enumerate(turns)]
+    return Example(example_id=f"e{i}", report_id=f"r{i}", patient_key=f"p{i}", specialty="other", task="question", prompt=prompt,
+                   completion=[Message(role="assistant", content=answer)])
+
+
+def varied(n=12, seed=0):
+    "Examples of very different lengths, some of several turns."
+    chance = random.Random(seed)
+    words = "potassium 5.9 mmol/L high sodium low chest pain no effusion LVEF 27% \u00b5g K+ \u2265 3".split()
+    text = lambda k: " ".join(chance.choice(words) for _ in range(k))
+    return [_example(i, [text(chance.randint(2, 24)) for _ in range(chance.choice((1, 1, 3)))], text(chance.randint(1, 15))) for i in range(n)]

@@ -1,6 +1,7 @@
-"Training survives SIGKILL: it goes on from its last whole checkpoint and ends where it would have ended."
+"Training survives SIGKILL: it goes on from its last whole checkpoint, sees the batches it would have seen and ends bit for bit where it would have ended."
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,19 +9,19 @@ import time
 
 import pandas as pd
 import pytest
+from conftest import varied
 
 from medllm_nb.core import Example, write_records
 from medllm_nb.model import ModelParams, run_model
-from medllm_nb.train import SftParams, demo_examples
 
-PARAMS = dict(max_steps=40, eval_steps=4, batch_size=2, max_seq_length=128, eval_examples=4, early_stopping_patience=99)
+PARAMS = dict(max_steps=24, eval_steps=4, batch_size=2, max_seq_length=256, eval_examples=4, early_stopping_patience=99, dropout=0.1)
 RUN = "import sys, json; from medllm_nb.sft import SftParams, run_sft; run_sft(SftParams(**json.loads(sys.argv[2])), sys.argv[1])"
 
 
 @pytest.fixture
 def project(tmp_path, tiny_model):
     (tmp_path / "params.yaml").write_text("{}\n")
-    for split in ("train", "validation"): write_records(tmp_path / "artifacts" / "split" / split, demo_examples(), Example)
+    for split in ("train", "validation"): write_records(tmp_path / "artifacts" / "split" / split, varied(14), Example)
     run_model(ModelParams(name=str(tiny_model)), tmp_path)
     return tmp_path
 
@@ -31,7 +32,7 @@ def start(project):
                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
-def test_killed_run_resumes_and_ends_at_the_same_step(project):
+def test_killed_run_resumes_sees_the_same_batches_and_ends_bit_for_bit_the_same(project):
     process, work = start(project), project / "artifacts" / ".cache" / "sft"
     deadline = time.time() + 240
     while not list(work.glob("*/checkpoint-8/trainer_state.json")):
@@ -48,6 +49,15 @@ def test_killed_run_resumes_and_ends_at_the_same_step(project):
     metrics = json.loads((project / "artifacts" / "metrics" / "sft.json").read_text())
     assert metrics["resumed"] == 1 and metrics["steps"] == PARAMS["max_steps"]
     history = pd.read_csv(project / "artifacts" / "plots" / "sft_loss.csv")
-    assert list(history[history.split == "validation"].step.unique()) == list(range(0, 41, 4)), "the curve has a gap or a step twice"
+    assert list(history[history.split == "validation"].step.unique()) == list(range(0, 25, 4)), "the curve has a gap or a step twice"
     assert (project / "artifacts" / "sft" / "adapter" / "adapter_model.safetensors").exists()
     assert not list(work.glob("*/checkpoint-*")), "checkpoints of a finished run stay behind"
+
+    curve, adapter = history[history.split == "train"].reset_index(drop=True), (project / "artifacts" / "sft" / "adapter" / "adapter_model.safetensors").read_bytes()
+    shutil.rmtree(project / "artifacts" / "sft")
+    whole = start(project)
+    _, errors = whole.communicate(timeout=300)
+    assert whole.returncode == 0, errors[-2000:]
+    history = pd.read_csv(project / "artifacts" / "plots" / "sft_loss.csv")
+    pd.testing.assert_frame_equal(history[history.split == "train"].reset_index(drop=True), curve)  # a loss a step: the same batches in the same order
+    assert (project / "artifacts" / "sft" / "adapter" / "adapter_model.safetensors").read_bytes() == adapter

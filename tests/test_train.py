@@ -1,0 +1,174 @@
+"Training does what its knobs say: what is learnt, how batches add up, what is packed, and what is refused before it costs an hour."
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import varied
+
+from medllm_nb.core import Example, write_records
+from medllm_nb.model import ModelError, ModelParams, load_model, run_model
+from medllm_nb.probe import check_packing, packed_and_alone, probe_memory
+from medllm_nb.sft import run_sft
+from medllm_nb.train import SftParams, add_adapter, build_trainer, demo_examples, token_dataset, tokenize_example, training_rows
+
+SMALL = dict(max_seq_length=256, eval_examples=4, eval_steps=50, early_stopping_patience=99)
+
+
+def trainer_for(tiny_model, tmp_path, examples, **fields):
+    params = SftParams(**SMALL | fields)
+    model, tokenizer = load_model(str(tiny_model), dtype="float32")
+    data, _ = token_dataset(examples, tokenizer, params.max_seq_length)
+    torch.manual_seed(params.seed)
+    return build_trainer(add_adapter(model, params), tokenizer, data, data, params, tmp_path)
+
+
+def adapter_of(trainer):
+    return {n: p.detach().clone() for n, p in trainer.model.named_parameters() if p.requires_grad}
+
+
+def test_loss_is_taken_on_the_answers_tokens_and_no_others(tiny_model, tmp_path):
+    "Against the rendered text: a token counts if and only if its characters lie in the answer or its end of turn."
+    trainer, examples = trainer_for(tiny_model, tmp_path, varied()), varied()
+    tokenizer, seen = trainer.processing_class, set()
+    for batch in trainer.get_train_dataloader():
+        for ids, labels in zip(batch["input_ids"], batch["labels"]):
+            seen.add((tuple(ids[ids != tokenizer.pad_token_id].tolist()), tuple(labels[labels != -100].tolist())))
+    expected = set()
+    for e in examples:
+        turns = [m.model_dump() for m in e.prompt]
+        start = len(tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False))
+        text = tokenizer.apply_chat_template(turns + [m.model_dump() for m in e.completion], tokenize=False)
+        end = start + len(e.completion[0].content) + len(tokenizer.eos_token)
+        encoded = tokenizer(text[:end], add_special_tokens=False, return_offsets_mapping=True)
+        learnt = [i for i, (a, b) in zip(encoded["input_ids"], encoded["offset_mapping"]) if a >= start]
+        expected.add((tuple(i for i in encoded["input_ids"] if i != tokenizer.pad_token_id), tuple(learnt)))
+    assert seen == expected
+
+
+def test_accumulated_batches_learn_what_one_big_batch_does(tiny_model, tmp_path):
+    ends, losses = [], []
+    for batch, accumulation in ((4, 1), (1, 4), (2, 2)):
+        trainer = trainer_for(tiny_model, tmp_path / f"{batch}", varied(4), batch_size=batch, gradient_accumulation=accumulation, max_steps=3)
+        trainer.train()
+        ends.append(adapter_of(trainer))
+        losses.append([h["loss"] for h in trainer.state.log_history if "loss" in h])
+    for other, curve in zip(ends[1:], losses[1:]):
+        np.testing.assert_allclose(curve, losses[0], rtol=1e-4)
+        for name in ends[0]: torch.testing.assert_close(other[name], ends[0][name], rtol=1e-3, atol=2e-5)
+
+
+def test_packed_examples_do_not_see_each_other(tiny_model, tmp_path):
+    trainer = trainer_for(tiny_model, tmp_path, varied(), packing=True, max_steps=2)
+    rows = trainer.train_dataset
+    assert len(rows) == training_rows(token_dataset(varied(), trainer.processing_class, 256)[0], SftParams(**SMALL, packing=True)) < 12
+    packed, alone = packed_and_alone(trainer)
+    assert packed == pytest.approx(alone, rel=1e-4)
+    batch = trainer.data_collator([rows[i] for i in range(len(rows))])
+    whole = trainer.compute_loss(trainer.model, dict(batch), num_items_in_batch=1)
+    one_by_one = 0
+    for row in rows:
+        at = np.cumsum([0, *row["seq_lengths"]])
+        for a, b in zip(at, at[1:]):
+            single = trainer.data_collator([{"input_ids": row["input_ids"][a:b], "labels": row["labels"][a:b], "seq_lengths": [int(b - a)]}])
+            one_by_one += trainer.compute_loss(trainer.model, single, num_items_in_batch=1).item()
+    assert whole.item() == pytest.approx(one_by_one, rel=1e-4)
+    trainer.train()
+    assert trainer.state.global_step == 2
+
+
+def test_an_attention_that_ignores_the_borders_is_refused(tiny_model, tmp_path):
+    trainer = trainer_for(tiny_model, tmp_path, varied(), packing=True)
+    collate = trainer.data_collator
+    def borderless(rows):
+        batch = collate(rows)
+        return batch | {"position_ids": torch.arange(batch["input_ids"].shape[1])[None]}
+    trainer.data_collator = borderless
+    with pytest.raises(RuntimeError, match="sft.packing to false"): check_packing(trainer, tolerance=1e-4)
+
+
+@pytest.mark.parametrize("knob", [{"dora": True}, {"rank_stabilised": True}, {"dropout": 0.1}, {"embedding_noise": 5.0}, {"gradient_checkpointing": True}, {"packing": True}])
+def test_each_knob_trains_and_is_saved(knob, tiny_model, tmp_path):
+    trainer = trainer_for(tiny_model, tmp_path, demo_examples(), max_steps=12, learning_rate=1e-2, **knob)
+    trainer.train()
+    losses = [h["eval_loss"] for h in trainer.state.log_history if "eval_loss" in h]
+    assert losses[-1] < losses[0]
+    trainer.model.save_pretrained(tmp_path / "adapter")
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert (config["use_dora"], config["use_rslora"], config["lora_dropout"]) == (knob.get("dora", False), knob.get("rank_stabilised", False), knob.get("dropout", 0))
+
+
+def test_early_stopping_keeps_the_best_checkpoint(tiny_model, tmp_path):
+    trainer = trainer_for(tiny_model, tmp_path, demo_examples(), max_steps=60, eval_steps=2, learning_rate=0.3, early_stopping_patience=2)
+    trainer.eval_dataset = trainer_for(tiny_model, tmp_path, varied(4)).train_dataset
+    trainer.train()
+    losses = [h["eval_loss"] for h in trainer.state.log_history if "eval_loss" in h]
+    assert trainer.state.global_step < 60
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(min(losses[1:]), rel=1e-3)
+
+
+@pytest.fixture
+def project(tmp_path, tiny_model):
+    (tmp_path / "params.yaml").write_text("{}\n")
+    for split in ("train", "validation"): write_records(tmp_path / "artifacts" / "split" / split, varied(8), Example)
+    run_model(ModelParams(name=str(tiny_model)), tmp_path)
+    return tmp_path
+
+
+def test_longest_examples_go_first_and_a_run_that_does_not_fit_names_the_knobs(project, tiny_model):
+    params = SftParams(**SMALL, max_steps=2, batch_size=4)
+    metrics = run_sft(params, project)
+    tokenizer = load_model(str(tiny_model))[1]
+    longest = sorted(len(tokenize_example(e, tokenizer)["input_ids"]) for e in varied(8))
+    assert metrics["probe_tokens"] == 4 * longest[-1] and metrics["probe_gib"] >= 0
+    trainer = trainer_for(tiny_model, project, varied(8), batch_size=4)
+    with pytest.raises(MemoryError, match="sft.batch_size"): probe_memory(trainer, free=2**10)
+    assert all(p.grad is None for p in trainer.model.parameters())
+
+
+def test_memory_that_runs_out_in_the_step_names_the_knobs(tiny_model, tmp_path):
+    trainer = trainer_for(tiny_model, tmp_path, varied(4))
+    def hungry(*args, **kwargs): return torch.empty(2**50)
+    trainer.compute_loss = hungry
+    with pytest.raises(MemoryError, match="gradient_checkpointing"): probe_memory(trainer)
+
+
+TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+SPOILT = {
+    "does not append": TEMPLATE.replace("{% for", "{{ messages | length }}{% for"),
+    "never learn to stop": TEMPLATE.replace("<|im_end|>", ""),
+    "add_bos_token": "{{ bos_token }}{{ bos_token }}" + TEMPLATE,
+    "empty answer": "{% for m in messages %}{% if m.role != 'assistant' %}{{ m.content }}{% endif %}{% endfor %}",
+}
+
+
+@pytest.mark.parametrize("message", SPOILT)
+def test_template_that_would_spoil_the_run_is_refused(message, tiny_model):
+    from transformers import AutoTokenizer
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.bos_token = "<|endoftext|>"
+    tokenizer.chat_template = TEMPLATE
+    assert tokenize_example(demo_examples()[0], tokenizer)["completion_mask"][-1] == 1
+    tokenizer.chat_template = SPOILT[message]
+    with pytest.raises(ModelError, match=message): tokenize_example(demo_examples()[0], tokenizer)
+
+
+def test_empty_split_and_long_examples_are_named(project):
+    with pytest.raises(ValueError, match="e[0-9]+ \\([0-9]+\\).*sft.max_seq_length"): run_sft(SftParams(**SMALL | {"max_seq_length": 64}, too_long="error"), project)
+    write_records(project / "artifacts" / "split" / "train", [], Example)
+    with pytest.raises(ValueError, match="without examples"): run_sft(SftParams(**SMALL), project)
+
+
+def test_another_chat_template_than_the_models_is_refused(project):
+    path = project / "artifacts" / "model" / "model.json"
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps(facts | {"template_sha256": "0" * 64}))
+    with pytest.raises(ModelError, match="not the one that was trained with"): run_sft(SftParams(**SMALL), project)
+
+
+@pytest.mark.parametrize("tracker, wanted", [("tensorboard", "events.out.tfevents*"), ("dvclive", "metrics.json")])
+def test_curves_go_to_the_tracker_that_was_asked_for(tracker, wanted, project):
+    pytest.importorskip(tracker)
+    run_sft(SftParams(**SMALL, max_steps=2, report_to=tracker), project)
+    assert list((project / "artifacts" / ".cache" / "sft").rglob(wanted))
+    assert not (project / "dvc.yaml").exists(), "the tracker wrote into the pipeline"
