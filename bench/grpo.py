@@ -35,7 +35,8 @@ def answers_of(model, tokenizer, examples, params) -> list[dict]:
     "Per example: patient, true positives x 2 and claims + truths (F1's two sums), correctness."
     from medllm_nb.answers import parse_labs_answer
     from medllm_nb.generate import Local, generate
-    from medllm_nb.reward import correctness_reward, report_of, text_of
+    from medllm_nb.correctness import correctness_reward
+    from medllm_nb.reward import report_of, text_of
     rows = []
     for e, a in zip(examples, generate([e.prompt for e in examples], Local(model, tokenizer), params.max_completion_length)):
         found, truth = parse_labs_answer(a.text), parse_labs_answer(e.completion[0].content)

@@ -6,7 +6,7 @@
 __all__ = ['GrpoParams', 'pick_prompts', 'load_policy', 'held_out_score', 'why_stop', 'Sample', 'watch', 'rollout', 'logged',
            'grpo_arguments', 'build_grpo', 'train_grpo', 'curves', 'run_metrics', 'run_grpo']
 
-# %% ../nbs/11_grpo.ipynb #9d409b97
+# %% ../nbs/11_grpo.ipynb #5d0d4d7e
 import json, shutil
 from itertools import groupby
 from pathlib import Path
@@ -16,9 +16,10 @@ from typing import Literal
 from pydantic import Field
 
 from .core import Example, Record, StageParams, load_params, project_root, read_records, write_aside, write_json, write_records
+from .correctness import correctness_reward
 from .generate import Local, generate
 from .model import weights_hash
-from .reward import RewardParams, correctness_reward, report_of, reward_function, reward_row, text_of
+from .reward import RewardParams, report_of, reward_function, reward_row, text_of
 from .train import SftParams, add_adapter, last_checkpoint, read_base, run_fingerprint
 
 # %% ../nbs/11_grpo.ipynb #9a055aea

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from medllm_nb.core import DeidReport, Example, lab_tests
 from medllm_nb.instruct import make_examples
-from medllm_nb.reward import PARTS, RANGES, RewardParams, agreement_rewards, code_likeness, report_of, reward_function, reward_row, rewards, text_of, total
+from medllm_nb.correctness import code_likeness
+from medllm_nb.reward import PARTS, RANGES, RewardParams, agreement_rewards, report_of, reward_function, reward_row, rewards, text_of, total
 from medllm_nb.structure import structure_report
 from medllm_nb.tasks import TASKS, InstructParams
 

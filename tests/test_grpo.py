@@ -1,0 +1,83 @@
+"GRPO survives SIGKILL and starts from SFT's adapter; a run that only does harm hands back what it was given."
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from medllm_nb.core import Example, read_records, write_json, write_records
+from medllm_nb.grpo import GrpoParams, Sample, run_grpo
+from medllm_nb.model import ModelParams, load_model, run_model
+from medllm_nb.train import SftParams, add_adapter, demo_examples
+
+PARAMS = dict(max_steps=4, eval_steps=1, eval_examples=2, group=4, prompts=2, batch_size=4, max_completion_length=6, learning_rate=1e-3, patience=99, max_drop=9.0)
+RUN = """import sys, json, time
+from transformers import TrainerCallback
+import medllm_nb.grpo as g
+from medllm_nb.grpo import GrpoParams, run_grpo
+build = g.build_grpo
+class Slow(TrainerCallback):
+    def on_save(self, args, state, control, **kwargs): time.sleep(1)
+def slow(*args):
+    trainer = build(*args)
+    trainer.add_callback(Slow())
+    return trainer
+g.build_grpo = slow
+run_grpo(GrpoParams(**json.loads(sys.argv[2])), sys.argv[1])"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, tiny_model):
+    root = tmp_path_factory.mktemp("grpo")
+    (root / "params.yaml").write_text("{}\n")
+    for split in ("train", "validation"): write_records(root / "artifacts" / "split" / split, demo_examples(), Example)
+    facts = run_model(ModelParams(name=str(tiny_model)), root)
+    sft = SftParams(rank=4, alpha=8)
+    add_adapter(load_model(str(tiny_model))[0], sft).save_pretrained(root / "artifacts" / "sft" / "adapter")
+    write_json(root / "artifacts" / "sft" / "training.json", {"params": sft.model_dump(), "base": facts})
+    return root
+
+
+def test_killed_run_resumes_and_ends_at_the_same_step(project):
+    work = project / "artifacts" / ".cache" / "grpo"
+    process = subprocess.Popen([sys.executable, "-c", RUN, str(project), json.dumps(PARAMS)], cwd=project, env=os.environ | {"PYTHONWARNINGS": "ignore"},
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.time() + 240
+    while not list(work.glob("*/checkpoint-2/trainer_state.json")):
+        assert process.poll() is None, process.stderr.read()[-2000:]
+        assert time.time() < deadline, "no checkpoint in four minutes"
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (project / "artifacts" / "grpo").exists(), "a killed run left an output"
+
+    metrics = run_grpo(GrpoParams(**PARAMS), project)
+    assert metrics["resumed"] == 1 and metrics["steps"] == 4 and metrics["stopped"] == ""
+    curves = pd.read_csv(project / "artifacts" / "plots" / "grpo_rewards.csv")
+    assert list(curves[curves.name == "held-out score"].step) == [0, 1, 2, 3, 4], "the curve has a gap or a step twice"
+    assert {"correctness", "groundedness", "clipped", "groups without spread"} <= set(curves.name)
+    samples = read_records(project / "artifacts" / "grpo" / "samples", Sample)
+    assert [len([s for s in samples if s.step == k]) for k in (1, 2, 3, 4)] == [8] * 4
+    for step in (1, 4):
+        for example in {s.example_id for s in samples if s.step == step}: assert abs(sum(s.advantage for s in samples if s.step == step and s.example_id == example)) < 0.05
+    assert json.loads((project / "artifacts" / "grpo" / "training.json").read_text())["base"]["sft"]
+    assert not list(work.glob("*/checkpoint-*")), "checkpoints of a finished run stay behind"
+
+
+def test_a_run_that_brings_nothing_hands_back_the_adapter_of_sft(project):
+    "A random model answers nothing right, before and after: the first adapter is the best there was."
+    from safetensors.torch import load_file
+    load = lambda stage: load_file(project / "artifacts" / stage / "adapter" / "adapter_model.safetensors")
+    given, kept = load("sft"), load("grpo")
+    assert set(given) == set(kept) and all((given[k].float() == kept[k].float()).all() for k in given)
+
+
+@pytest.mark.parametrize("change", [dict(loss="dr_grpo", beta=0.1), dict(loss="grpo"), dict(loss="bnpo", group=2, batch_size=2)])
+def test_every_loss_trains_and_kl_is_seen(project, change):
+    run_grpo(GrpoParams(**PARAMS | dict(max_steps=2, eval_steps=2) | change), project)
+    names = set(pd.read_csv(project / "artifacts" / "plots" / "grpo_rewards.csv").name)
+    assert ("KL from the start" in names) == ("beta" in change)
