@@ -136,6 +136,7 @@ def token_of(own: Gateway, user: User, signed_in: int | None = None) -> Token:
     token = access.issue_token(user, own.token_key, own.params.token_minutes, signed_in)
     return Token(access_token=token, expires_in=int(own.params.token_minutes * 60), user=me_of(access.of_user(user)))
 
+# %% ../nbs/22_serve.ipynb #a21b48c3
 @sign_ins.post("/token")
 def sign_in(body: Credentials, request: Request, own: Own) -> Token:
     "A short token for a name and a password."
@@ -528,6 +529,7 @@ def revoke_key(id: Annotated[str, Field(pattern="^[0-9a-f]{16}$")], own: Own, pr
     "Revoke a key of yours."
     if not access.revoke_key(own.db, id, principal.name): _missing("key")
 
+# %% ../nbs/22_serve.ipynb #5ef7699a
 class NewUser(BaseModel):
     name: str = Field(max_length=64)
     password: str | None = Field(None, max_length=256)

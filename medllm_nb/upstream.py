@@ -210,6 +210,11 @@ class Pool:
 
     def failed(self, upstream): self.down_until[upstream.name] = time.monotonic() + self.retry_after_s
 
+    def replace(self, upstreams: list) -> None:
+        "Others from now on; answers under way are finished by those that began them."
+        for u in upstreams: self.busy.setdefault(u.name, 0); self.down_until[u.name] = 0.0
+        self.upstreams = list(upstreams)
+
     async def check(self) -> int:
         "Ask every upstream how it is; how many are up."
         well = await asyncio.gather(*(u.healthy() for u in self.upstreams))
