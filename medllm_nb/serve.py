@@ -15,8 +15,9 @@ __all__ = ['Own', 'bearer', 'sign_ins', 'reports', 'Task', 'Id', 'opinions', 'ch
            'audit_check', 'usage', 'reload_models', 'healthz', 'readyz', 'metrics', 'errors', 'look_after',
            'create_app', 'server', 'running', 'serve_cli']
 
-# %% ../nbs/22_serve.ipynb #1f292f0b
+# %% ../nbs/22_serve.ipynb #445b4473
 import asyncio, json, os, secrets, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -79,11 +80,13 @@ class Gateway:
     surrogate_key: bytes
     metrics: Metrics
     rates: Rates
-    queue: Queue
+    queue: Queue  # for the model
+    uploads: Queue  # for the reader
     logger: object
     reader: assist.Reader | None = None
     oidc: object = None
     reload: object = None  # () -> new upstreams
+    warm: bool = False  # whether all is loaded
 
 def gateway(request: Request) -> Gateway: return request.app.state.gateway
 Own = Annotated[Gateway, Depends(gateway)]
@@ -219,6 +222,7 @@ class Answer(BaseModel):
     feedback: list[FeedbackRecord] = []
     notice: str = "Decision support, not a diagnosis: check the answer against the report."
 
+# %% ../nbs/22_serve.ipynb #24ddded7
 class Submitted(BaseModel):
     "A report as it was sent, and as the model sees it."
     id: str
@@ -260,9 +264,8 @@ def report_of(text: str) -> Report:
 
 async def read_upload(own: Gateway, file: UploadFile) -> Report:
     "The report in an uploaded file."
-    content = await file.read()
-    if own.reader is None: return await asyncio.to_thread(assist.read_bytes, content, file.filename)
-    return await asyncio.to_thread(own.reader.read, content, file.filename)
+    read = own.reader.read if own.reader else assist.read_bytes
+    async with own.uploads.turn(): return await asyncio.to_thread(read, await file.read(), file.filename or "")
 
 def mine(own: Gateway, id: str, principal: Principal) -> SubmissionRecord:
     "A submission of this user; 404 if there is none, or it is another's."
@@ -285,6 +288,7 @@ async def submit_file(file: Annotated[UploadFile, File()], own: Own, principal: 
     record = await asyncio.to_thread(keep, own, await read_upload(own, file), principal)
     return await asyncio.to_thread(shown_report, own, record)
 
+# %% ../nbs/22_serve.ipynb #d4ad34e8
 class Line(BaseModel):
     "A submission in the history."
     id: str
@@ -393,6 +397,7 @@ def give_feedback(id: Id, body: Said, own: Own, principal: Annotated[Principal, 
     own.metrics.feedback.labels(body.action).inc()
     return store.add(own.db, FeedbackRecord(answer_id=id, user=principal.name, action=body.action, text=body.text, text_deid=hidden[0], reason=hidden[1]), principal.name, kind=body.action)
 
+# %% ../nbs/22_serve.ipynb #55878eda
 class Waiting(BaseModel):
     "A flagged answer for a reviewer: everything with surrogates."
     feedback: FeedbackRecord
@@ -444,6 +449,7 @@ class Chat(BaseModel):
     temperature: float = Field(0.0, ge=0, le=2)
     top_p: float = Field(1.0, gt=0, le=1)
 
+# %% ../nbs/22_serve.ipynb #9e9cbae8
 def chat_case(own: Gateway, chat: Chat, principal: Principal) -> SubmissionRecord:
     "All messages as one text, de-identified together, so that a name is one other name in all of them."
     mark = "\n\n" + secrets.token_hex(8) + "\n\n"  # cannot be in any of them
@@ -596,6 +602,7 @@ def healthz():
 @health.get("/readyz")
 def readyz(own: Own):
     "Whether answers can be given: a model is up, and the store opens."
+    if not own.warm: raise HTTPException(503, "still loading", {"retry-after": "5"})
     if not own.pool.up(): raise HTTPException(503, "no model server is up", {"retry-after": "5"})
     with own.db.reading() as session: session.execute(sa.select(1))
     return {"status": "ok"}
@@ -643,7 +650,9 @@ ABOUT = """Answers about diagnosis reports, from a model on your own machines.
 Reports are de-identified before a model sees them. **Decision support, not a diagnosis.**"""
 
 async def look_after(own: Gateway):
-    "Delete what is past its time, once an hour."
+    "Load what the first report needs; then delete what is past its time, once an hour."
+    await asyncio.to_thread(assist.warm)
+    own.warm = True
     while True:
         try: await asyncio.to_thread(store.expire, own.db, own.params.retention_days)
         except StoreError as e: own.logger.error("retention failed", kind=type(e).__name__)
@@ -662,7 +671,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app):
         app.state.gateway = own = Gateway(params, db, pool, load_key("tokens"), load_key("surrogates"), metrics, Rates(), Queue(params.concurrency, params.queue, metrics),
-                                          make_logger(), reader, reload=reload)
+                                          Queue(1, params.queue, metrics), make_logger(), reader, reload=reload)
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(32))
         if params.oidc_issuer: own.oidc = access.oidc_client(params.oidc_issuer, params.oidc_client_id, os.environ.get("MEDLLM_OIDC_SECRET", ""))
         seq, mac = audit.head(db)
         own.logger.info("start", audit_rows=seq, audit_mac=mac, models=[u.version for u in pool.upstreams])
