@@ -73,7 +73,7 @@ def structured(record: SubmissionRecord) -> StructuredReport:
     "The de-identified text of a submission, with everything recognised in it; offsets stay."
     deid = DeidReport(report_id=record.report_id, patient_key=record.patient_key, format=record.format, specialty=record.specialty if record.specialty != "other" else None,
                       text=record.deidentified, replaced=record.replaced)
-    return structure_report(deid, StructureParams(mend_words="none"))
+    return structure_report(deid, StructureParams(mend_words="none", concepts=False))
 
 def admit(
     report: Report,  # as it was read

@@ -104,18 +104,13 @@ def patient_request(
     **request,
 ) -> tuple[Any, int]:
     "The JSON of a request, and how often the gateway said to come back later; an expired session is renewed."
-    waited = 0
-    while True:
+    for waited in range(20):
         reply = client.request(method, path, headers=headers, **request)
-        if reply.status_code in (429, 503) and waited < 50:
-            waited += 1
-            time.sleep(min(float(reply.headers.get("Retry-After", 1)), 5))
-        elif reply.status_code == 401 and waited < 50:
-            waited += 1
-            headers.update(again())
-        else:
-            reply.raise_for_status()
-            return (reply.json() if reply.content else None), waited
+        if reply.status_code in (429, 503): time.sleep(min(float(reply.headers.get("Retry-After", 1)), 5))
+        elif reply.status_code == 401: headers.update(again())
+        else: break
+    reply.raise_for_status()
+    return (reply.json() if reply.content else None), waited
 
 # %% ../nbs/24_workflow.ipynb #ee2faf17
 def one_request(client: httpx.Client, session: dict, user: str, password: str, half: str, example: Example, rng: Random, params: WorkflowParams) -> Event:
