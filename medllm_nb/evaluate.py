@@ -28,7 +28,7 @@ from .train import read_base
 # %% ../nbs/12_evaluate.ipynb #840e93dd
 class EvaluateParams(StageParams):
     "Section `evaluate` of params.yaml."
-    models: list[str] = Field(["base", "sft"], min_length=1)
+    models: list[str] = Field(["base", "sft", "grpo"], min_length=1)
     servers: dict[str, dict[str, str]] = {}
     batch_size: int = Field(16, ge=1)
     max_new_tokens: int = Field(96, ge=1)
