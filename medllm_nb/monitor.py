@@ -246,5 +246,7 @@ def tuned_answers(root: Path) -> tuple[list[str], list[str]]:
     "Texts and tasks of what the tuned model answered on the test split; empty before there is an evaluation."
     from medllm_nb.evaluate import Answer
     folder = root / "artifacts/evaluate/answers"
-    rows = [a for a in read_records(folder, Answer) if a.model == "tuned"] if folder.is_dir() else []
+    rows = read_records(folder, Answer) if folder.is_dir() else []
+    last = next((m for m in ("grpo", "sft", "tuned") if any(a.model == m for a in rows)), None)
+    rows = [a for a in rows if a.model == last]
     return [a.text for a in rows], [a.task for a in rows]

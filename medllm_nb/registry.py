@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SHOWN', 'RegistryError', 'registry_folder', 'versions', 'version_folder', 'read_run', 'now', 'find_adapter',
-           'register', 'write_log', 'read_log', 'changelog', 'current', 'promote', 'rollback', 'load_version',
-           'version_table', 'model_cli']
+           'register', 'write_log', 'read_log', 'scores_of', 'changelog', 'current', 'promote', 'rollback',
+           'load_version', 'version_table', 'model_cli']
 
 # %% ../nbs/15_registry.ipynb #c63cbcd7
 import json, os, shutil
@@ -90,13 +90,19 @@ def read_log(root: str | Path | None = None) -> list[dict]:
     path = registry_folder(root) / "log.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines() if line] if path.is_file() else []
 
+def scores_of(metrics: dict[str, dict], stage: str = "sft") -> dict[str, float]:
+    "The scores of a stage's model on the test split, from metrics by stage; empty before there is an evaluation."
+    evaluated = metrics.get("evaluate", {})
+    return evaluated.get(stage) or evaluated.get("tuned") or {}
+
 SHOWN = ("perplexity", "lab_f1", "diagnosis_accuracy", "rougeL")
 
 def changelog(root: str | Path | None = None) -> str:
     "The model's history as Markdown: a line an event, with the scores of what was registered."
     lines = ["# The model's versions", ""]
     for e in read_log(root):
-        scores = read_run(root, e["version"])["metrics"].get("evaluate", {}).get("tuned", {}) if e["version"] in versions(root) else {}
+        run = read_run(root, e["version"]) if e["version"] in versions(root) else {"metrics": {}, "stage": ""}
+        scores = scores_of(run["metrics"], run["stage"])
         told = {"register": f"{e['version']} registered", "promote": f"{e['version']} serves", "rollback": f"back from {e['before']} to {e['version']}",
                 "propose": f"{e['version']} proposed in the place of {e['before']}", "refuse": f"{e['version']} refused"}[e["action"]]
         shown = ", ".join(f"{k} {scores[k]:.3f}" for k in SHOWN if k in scores) if e["action"] == "register" else e["reason"]
@@ -166,7 +172,7 @@ def version_table(root: str | Path | None = None) -> str:
     serving, rows = current(root), []
     for v in versions(root):
         run = read_run(root, v)
-        scores = run["metrics"].get("evaluate", {}).get("tuned", {})
+        scores = scores_of(run["metrics"], run["stage"])
         rows.append({"": "*" if v == serving else "", "version": v, "created": run["created"][:16], "stage": run["stage"]} | {k: scores.get(k, float("nan")) for k in SHOWN})
     return pd.DataFrame(rows).to_string(index=False, float_format="{:.3f}".format) if rows else "no version yet: run `medllm-model register` after `make`"
 

@@ -16,8 +16,8 @@ from typing import NamedTuple
 from pydantic import Field
 
 from .core import Evidence, Example, Message, StageParams, StructuredReport, content_id, load_params, project_root, read_records, write_aside, write_json, write_records
-from .instruct import chars, check_draft, chat, make_example, read_jsonl, write_jsonl
-from .registry import current, promote, read_log, read_run, register, version_folder, versions, write_log
+from .instruct import chars, check_draft, chat, read_jsonl, shingles, write_jsonl
+from .registry import current, promote, read_run, register, scores_of, version_folder, write_log
 from .split import read_sides
 from .tasks import Draft, InstructParams, NoExample, report_text
 
@@ -93,8 +93,10 @@ def lesson(
     sides: dict[str, str],  # split's ledger: side by patient_key
     params: RetrainParams = RetrainParams(),
     instruct: InstructParams = InstructParams(),
+    held_out: list[str] = [],  # texts of the validation and test splits' reports
 ) -> Lesson:
     "All examples that the corrections of the store give."
+    examined = [shingles(t) for t in held_out]
     known, said = {s.id: s for s in submissions}, settled(feedback, ratings, params.learn_from_accepted)
     examples, reports, counts = [], {}, Counter(answers=len(answers), corrected=len(said))
     for a in answers:
@@ -102,6 +104,9 @@ def lesson(
         report = submitted_report(known[a.submission_id])
         if sides.get(report.patient_key, "train") != "train":
             counts["set aside: patient of the validation or test split"] += 1
+            continue
+        if (own := shingles(report.text)) and any(len(own & theirs) > len(own) / 2 for theirs in examined):
+            counts["set aside: copy of a report of the validation or test split"] += 1
             continue
         whose, text = said[a.id]
         try: examples.append(corrected_example(a, text or a.model_text, report, instruct))
@@ -149,7 +154,9 @@ def run_feedback(
     root = Path(root or project_root())
     instruct = load_params(InstructParams, "instruct", yaml_section(root, "instruct"))
     db = db or open_store(yaml_section(root, "serve").get("store", ""))
-    learnt = lesson(store.submissions(db), store.answers(db), store.feedback(db), store.ratings(db), read_sides(root / "artifacts/split"), params, instruct)
+    sides = read_sides(root / "artifacts/split")
+    held_out = [r.text for r in read_records(root / "artifacts/structure/reports", StructuredReport) if sides.get(r.patient_key, "train") != "train"]
+    learnt = lesson(store.submissions(db), store.answers(db), store.feedback(db), store.ratings(db), sides, params, instruct, held_out)
     enough = len(learnt.examples) >= params.min_examples
     if enough and (path := write_lesson(root, learnt, instruct.feedback)) != instruct.feedback: set_feedback(root, path)
     result = learnt.counts | {"enough": int(enough)}
@@ -173,15 +180,16 @@ def judge(
     accepted: dict[str, dict],  # metrics by stage of the version that serves
     candidate: dict[str, dict],  # of the new one
     params: RetrainParams = RetrainParams(),
+    stages: tuple[str, str] = ("sft", "sft"),  # whose adapters they are
 ) -> Verdict:
     "Propose or refuse a candidate, with reasons."
     old, new = accepted.get("evaluate", {}), candidate.get("evaluate", {})
-    if "tuned" not in old or "tuned" not in new: return Verdict(False, ["one of the two was never evaluated: run `dvc repro evaluate`"])
+    before, after = (scores_of(m, stage) for m, stage in zip((accepted, candidate), stages))
+    if not before or not after: return Verdict(False, ["one of the two was never evaluated: run `dvc repro evaluate`"])
     against, gains = [], []
     if (old.get("examples"), old.get("patients")) != (new.get("examples"), new.get("patients")):
         against.append(f"not scored on the same test split: {old.get('examples')} examples of {old.get('patients')} patients then, {new.get('examples')} of {new.get('patients')} now")
     if leaks := candidate.get("privacy", {}).get("leaks", 0): against.append(f"the leak audit found {leaks} identifiers")
-    before, after = old["tuned"], new["tuned"]
     change = after["perplexity"] / before["perplexity"] - 1
     if change > params.max_perplexity_rise: against.append(f"perplexity rose from {before['perplexity']:.2f} to {after['perplexity']:.2f}")
     elif change < -params.min_gain: gains.append(f"perplexity fell from {before['perplexity']:.2f} to {after['perplexity']:.2f}")
@@ -205,7 +213,9 @@ def run_propose(
     candidate = register(root, stage, {"parent": serving, "feedback": json.loads(counts.read_text()) if counts.is_file() else {}})
     if candidate == serving: verdict = Verdict(False, ["nothing new: this is the version that serves"])
     elif not serving: verdict = Verdict(False, ["no version serves yet: there is nothing to compare with"])
-    else: verdict = judge(read_run(root, serving)["metrics"], read_run(root, candidate)["metrics"], params)
+    else:
+        old, new = read_run(root, serving), read_run(root, candidate)
+        verdict = judge(old["metrics"], new["metrics"], params, (old["stage"], new["stage"]))
     result = {"candidate": candidate, "serves": serving, "propose": verdict.propose, "reasons": verdict.reasons}
     write_json(version_folder(root, candidate) / "proposal.json", result)
     write_json(root / "artifacts/metrics/retrain.json", result)
