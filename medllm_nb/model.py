@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'BaseModel', 'weights_gib', 'ModelError', 'packaged_gguf', 'convert_gguf', 'fetch_model', 'compute_dtype',
-           'load_model', 'template_hash', 'check_template', 'ModelParams', 'weights_hash', 'describe_model',
-           'run_model']
+           'processes', 'load_shared', 'load_model', 'template_hash', 'check_template', 'ModelParams', 'weights_hash',
+           'describe_model', 'run_model']
 
 # %% ../nbs/07_model.ipynb #a58c487b
 import hashlib, os
@@ -136,6 +136,26 @@ def compute_dtype(
     if name != "auto": return name
     return "bfloat16" if torch.cuda.is_available() or torch.cpu._is_amx_tile_supported() else "float32"
 
+# %% ../nbs/07_model.ipynb #5a2e0002
+def processes() -> tuple[int, int]:
+    "`(rank, how many)` of the processes that share this run, as `accelerate launch` sets them; `(0, 1)` for one alone."
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+def load_shared(
+    source: str,  # from `fetch_model`
+    load_in_4bit: bool,
+    dtype: str,  # as for `compute_dtype`
+):
+    "`(model, tokenizer)` for a run of several processes: transformers' own, left for FSDP2 or DeepSpeed to place and shard."
+    import torch
+    if not torch.cuda.is_available(): import unsloth  # TRL's loss needs a GPU without it
+    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+    compute = getattr(torch, compute_dtype(dtype))
+    # the packed weights are stored in the compute dtype, or FSDP could not shard them with the rest
+    nf4 = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=compute, bnb_4bit_quant_storage=compute)
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=compute, **({"quantization_config": nf4} if load_in_4bit else {}))
+    return model, AutoTokenizer.from_pretrained(source, padding_side="right")
+
 # %% ../nbs/07_model.ipynb #b08d0f06
 def load_model(
     name: str,  # as for `fetch_model`
@@ -145,19 +165,23 @@ def load_model(
     dtype: str = "auto",  # as for `compute_dtype`
     **engine,  # Unsloth's options for vLLM in this process, such as fast_inference
 ):
-    "`(model, tokenizer)`, loaded through Unsloth; `ModelError` if it cannot be had or has no chat template."
+    "`(model, tokenizer)`, loaded through Unsloth, or `load_shared` for several processes; `ModelError` if it cannot be had or has no chat template."
     os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
     source = fetch_model(name)
-    import unsloth  # before transformers: it patches it
-    import torch
-    from peft import PeftModel
-    if limit := os.environ.get("OMP_THREAD_LIMIT"): torch.set_num_threads(min(int(limit), torch.get_num_threads()))  # with more it computes NaN
-    model, tokenizer = unsloth.FastLanguageModel.from_pretrained(
-        source, max_seq_length=max_seq_length, load_in_4bit=load_in_4bit, dtype=getattr(torch, compute_dtype(dtype)), **engine)
+    if processes()[1] > 1: model, tokenizer = load_shared(source, load_in_4bit, dtype)
+    else:
+        import unsloth  # before transformers: it patches it
+        import torch
+        from peft import PeftModel
+        if limit := os.environ.get("OMP_THREAD_LIMIT"): torch.set_num_threads(min(int(limit), torch.get_num_threads()))  # with more it computes NaN
+        model, tokenizer = unsloth.FastLanguageModel.from_pretrained(
+            source, max_seq_length=max_seq_length, load_in_4bit=load_in_4bit, dtype=getattr(torch, compute_dtype(dtype)), **engine)
     if not tokenizer.chat_template:
         raise ModelError(f"{name} has no chat template: choose an -Instruct model, or set one in its tokenizer_config.json")
     if tokenizer.pad_token is None: tokenizer.pad_token = tokenizer.eos_token
-    if adapter: model = PeftModel.from_pretrained(model, str(adapter))
+    if adapter:
+        from peft import PeftModel
+        model = PeftModel.from_pretrained(model, str(adapter))
     return model.eval(), tokenizer
 
 # %% ../nbs/07_model.ipynb #ca57790b

@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import Field
 
 from .core import Example, Message, StageParams
-from .model import ModelError, check_template, load_model
+from .model import ModelError, check_template, load_model, processes
 
 # %% ../nbs/07_train.ipynb #35a2f8d7
 class SftParams(StageParams):
@@ -45,6 +45,7 @@ class SftParams(StageParams):
     early_stopping_patience: int = Field(3, ge=1)
     report_to: Literal["none", "tensorboard", "wandb", "dvclive"] = "none"
     probe: bool = True
+    accelerate: str = ""
     tuned: bool = False
     seed: int = 7
 
@@ -101,11 +102,17 @@ def add_adapter(
     params: SftParams,
 ):
     "The model with a fresh LoRA adapter, ready to train."
-    import unsloth
-    return unsloth.FastLanguageModel.get_peft_model(
-        model, r=params.rank, lora_alpha=params.alpha, lora_dropout=params.dropout, target_modules=params.target_modules,
-        use_rslora=params.rank_stabilised, **({"use_dora": True} if params.dora else {}),
-        use_gradient_checkpointing="unsloth" if params.gradient_checkpointing else False, random_state=params.seed)
+    lora = dict(r=params.rank, lora_alpha=params.alpha, lora_dropout=params.dropout, target_modules=params.target_modules,
+                use_rslora=params.rank_stabilised, **({"use_dora": True} if params.dora else {}))
+    if processes()[1] == 1:
+        import unsloth
+        return unsloth.FastLanguageModel.get_peft_model(
+            model, **lora, use_gradient_checkpointing="unsloth" if params.gradient_checkpointing else False, random_state=params.seed)
+    import torch
+    from peft import LoraConfig, get_peft_model
+    torch.manual_seed(params.seed)
+    if params.gradient_checkpointing: model.enable_input_require_grads()
+    return get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **lora), autocast_adapter_dtype=False)  # one dtype: FSDP2 shards no mixture
 
 # %% ../nbs/07_train.ipynb #05f20197
 def training_rows(
@@ -190,7 +197,7 @@ def build_trainer(
     trackers = [dvclive_callback(folder)] if params.report_to == "dvclive" else []
     trainer = SFTTrainer(
         model=model, processing_class=tokenizer, train_dataset=train, eval_dataset=validation,
-        args=training_arguments(params, folder, total_steps(params, training_rows(train, params)), model.dtype == torch.bfloat16),
+        args=training_arguments(params, folder, total_steps(params, training_rows(train, params), processes()[1]), model.dtype == torch.bfloat16),
         callbacks=[EarlyStoppingCallback(params.early_stopping_patience), *trackers, *callbacks])
     lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]
     order = batch_order(lengths, params.batch_size * params.gradient_accumulation, params.seed)

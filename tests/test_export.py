@@ -1,5 +1,6 @@
 "Export end to end on a tiny model: merged into 16 bits whatever the base was trained in, every form checked, a changed template refused."
 import json
+import math
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ from medllm_nb.export import ExportParams, check_merge, load_exported, run_expor
 from medllm_nb.llamacpp import CONVERTER, gguf_fields
 from medllm_nb.merge import ExportError, mend_tokenizer
 from medllm_nb.model import ModelParams, run_model, template_hash
-from medllm_nb.train import demo_examples
+from medllm_nb.sft import run_sft
+from medllm_nb.train import SftParams, demo_examples
 
 SMALL = dict(max_new_tokens=6, batch_size=4, max_per_task=4)
 needs_converter = pytest.mark.skipif(not CONVERTER.is_file(), reason="the converter to GGUF is not installed")
@@ -127,3 +129,18 @@ def test_an_unknown_quantisation_says_what_is_missing(exported, tmp_path, monkey
     monkeypatch.setattr(llamacpp, "CONVERTER", tmp_path / "none.py")
     with pytest.raises(ExportError, match="the converter to GGUF is not installed"): llamacpp.write_gguf(root, tmp_path / "x.gguf")
     with pytest.raises(ExportError, match="more than export.max_perplexity_change"): check_merge(4.0, 5.0, 0.02)
+
+
+def test_a_qlora_adapter_goes_into_the_16_bit_base_and_is_scored_again(tmp_path, tiny_model):
+    "Trained for real on the 4-bit base; what comes out is 16 bits and still knows what was learnt."
+    (tmp_path / "params.yaml").write_text("{}\n")
+    for split in ("train", "validation", "test"): write_records(tmp_path / "artifacts" / "split" / split, demo_examples(), Example)
+    assert run_model(ModelParams(name=str(tiny_model), load_in_4bit=True), tmp_path)["load_in_4bit"]
+    trained = run_sft(SftParams(max_steps=20, eval_steps=10, batch_size=4, max_seq_length=128, learning_rate=2e-2), tmp_path)
+    assert trained["best_eval_loss"] < trained["first_eval_loss"] - 1
+    scores = run_export(ExportParams(gguf=False, **SMALL), tmp_path)
+    assert scores["trained_4bit_perplexity"] < math.exp(trained["first_eval_loss"] - 1)
+    assert abs(scores["merge_perplexity_change"]) < 0.02
+    assert abs(math.log(scores["merged_perplexity"]) - math.log(scores["trained_4bit_perplexity"])) < 0.5, "what was learnt on 4 bits is lost on 16"
+    assert not hasattr(load_exported(tmp_path / "artifacts" / "export")[0].config, "quantization_config")
+    assert "QLoRA on the 4-bit base" in (tmp_path / "artifacts" / "export" / "README.md").read_text()
