@@ -172,7 +172,6 @@ def load_model(
     else:
         import unsloth  # before transformers: it patches it
         import torch
-        from peft import PeftModel
         if limit := os.environ.get("OMP_THREAD_LIMIT"): torch.set_num_threads(min(int(limit), torch.get_num_threads()))  # with more it computes NaN
         model, tokenizer = unsloth.FastLanguageModel.from_pretrained(
             source, max_seq_length=max_seq_length, load_in_4bit=load_in_4bit, dtype=getattr(torch, compute_dtype(dtype)), **engine)
