@@ -16,13 +16,13 @@ OWN := 12_benchmarks 12_review
 # Notebooks without a stage: the site shows them executed too.
 PLAIN := $(filter-out $(OWN) $(basename $(notdir $(shell grep -oE 'nbs/[a-z0-9_]+\.ipynb' dvc.yaml))), $(basename $(notdir $(NBS))))
 
-.PHONY: run test setup data key doctor lab benchmarks review site profile readme clean-notebooks serve lock wheel help
+.PHONY: run test setup data browser key doctor lab benchmarks review site profile readme clean-notebooks serve lock wheel help
 
 run: setup key data  ## set up, then run the whole pipeline on data/ and show the scores (the default)
 	dvc repro
 	medllm-scores
 
-test: setup key data  ## set up, then run every test: the notebooks' own, then tests/
+test: setup key data browser  ## set up, then run every test: the notebooks' own, then tests/
 	nbdev_test --n_workers 2
 	pytest tests
 
@@ -34,6 +34,10 @@ setup: .venv/.ready  ## the environment in .venv, and Debian's packages
 
 data: setup
 	@[ -e data ] || dvc pull --quiet data.dvc
+
+browser:
+	@command -v chromium > /dev/null || { as=; [ "$$(id -u)" = 0 ] || as="sudo -n"; $$as apt-get update -qq && $$as apt-get install -y -qq --no-install-recommends chromium; } > /dev/null 2>&1 \
+		|| echo "no Chromium here, so the browser tests are skipped: sudo apt-get install chromium"
 
 key: setup  ## a key file for the PHI at rest, if there is none
 	@medllm-key > /dev/null
