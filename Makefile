@@ -18,6 +18,10 @@ PLAIN := $(filter-out $(OWN) $(basename $(notdir $(shell grep -oE 'nbs/[a-z0-9_]
 
 .PHONY: run test setup data browser key doctor lab benchmarks review site profile readme clean-notebooks serve lock wheel help
 
+PLAIN := $(filter-out $(basename $(notdir $(shell grep -ohE 'nbs/[a-z0-9_]+\.ipynb' dvc.yaml service/dvc.yaml))), $(basename $(notdir $(NBS))))
+
+.PHONY: run test setup data key doctor lab site profile serve monitor retrain day readme clean-notebooks lock wheel help
+
 run: setup key data  ## set up, then run the whole pipeline on data/ and show the scores (the default)
 	dvc repro
 	medllm-scores
@@ -73,6 +77,16 @@ site: setup key data  ## the executed notebooks as a searchable static site in r
 	python site/toc.py reports/site-src
 	sphinx-build -q -b html reports/site-src reports/site
 	@echo "open reports/site/index.html"
+
+monitor: setup key  ## drift, use and alerts of the service's last weeks
+	dvc repro service/dvc.yaml:monitor
+
+retrain: setup key data  ## learn from clinicians' corrections: examples, the pipeline again, a version proposed or refused
+	dvc repro service/dvc.yaml:feedback
+	dvc repro service/dvc.yaml:propose
+
+day: setup key data  ## a simulated clinical day against the running service
+	dvc repro service/dvc.yaml:workflow
 
 readme: setup  ## README.md from nbs/index.ipynb
 	jupyter nbconvert --to markdown --log-level WARN --output-dir . --output README nbs/index.ipynb

@@ -9,8 +9,8 @@ __all__ = ['STANDING_LINE', 'SIGNS', 'STYLE', 'FILE_TYPES', 'TASKS', 'ACTIONS', 
            'send_feedback', 'report_view', 'history_view', 'queue_view', 'rating_form', 'admin_view', 'main', 'renew',
            'page_command', 'page_cli']
 
-# %% ../nbs/23_page.ipynb #35097f13
-import html, os, sys
+# %% ../nbs/23_page.ipynb #559df0b9
+import html, json, os, sys
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ def marked(
         if 0 <= a < b <= len(text) and all(b <= c or a >= d for c, d, *_ in kept): kept.append((a, b, kind, title))
     out, at = [], 0
     for a, b, kind, title in sorted(kept):
-        out.append(f'{html.escape(text[at:a])}<mark class="{kind}" title="{html.escape(title)}">{html.escape(text[a:b])}{SIGNS.get(kind, "")}</mark>')
+        out.append(f'{html.escape(text[at:a])}<mark class="{kind}" title="{html.escape(title)}">{html.escape(text[a:b])}{SIGNS.get(kind.split()[0], "")}</mark>')
         at = b
     return "".join(out) + html.escape(text[at:])
 
@@ -78,8 +78,8 @@ def report_marks(submission: dict, answer: dict | None) -> list[tuple[int, int, 
     "What to mark in a report as sent: what the answer rests on, then the labs out of range."
     evidence = [(e["start"], e["end"], "evidence", f"the answer rests on this {e['kind']}") for e in (answer or {}).get("evidence", [])]
     labs = [(l["start"], l["end"], l["flag"], f"{l['name']}: {l['flag']}{', critical' if l['critical'] else ''}") for l in submission["labs"] if l["flag"] in SIGNS]
-    low_high = {(a, b): kind for a, b, kind, _ in labs}
-    return [(a, b, low_high.get((a, b), kind), title) for a, b, kind, title in evidence] + labs
+    flag_of = lambda a, b: next((f"{flag} " for start, end, flag, _ in labs if start < b and a < end), "")
+    return [(a, b, flag_of(a, b) + kind, title) for a, b, kind, title in evidence] + labs
 
 # %% ../nbs/23_page.ipynb #50cc4ed4
 def confidence_words(answer: dict) -> tuple[str, str]:
@@ -104,8 +104,8 @@ STYLE = """<style>
   overflow-y:auto; font:0.92rem/1.55 ui-monospace,Menlo,Consolas,monospace}
 .answer {white-space:pre-wrap; overflow-wrap:anywhere; background:#eef4fb; color:#1b1f24; border-radius:6px; padding:1rem; font-size:1.05rem; line-height:1.5}
 mark {padding:0 .15em; border-radius:3px; color:#1b1f24}
-mark.high {background:#ffd9d4; box-shadow:inset 0 -2px #b3261e} mark.low {background:#d6e6ff; box-shadow:inset 0 -2px #1a56b0}
-mark.evidence {background:#fff0a8; border-bottom:2px dotted #5c4a00} mark.surrogate {background:#e3f1df; border-bottom:2px solid #2f6b1f}
+mark.evidence {background:#fff0a8; border-bottom:2px dotted #5c4a00}
+mark.high {background:#ffd9d4; box-shadow:inset 0 -2px #b3261e} mark.low {background:#d6e6ff; box-shadow:inset 0 -2px #1a56b0} mark.surrogate {background:#e3f1df; border-bottom:2px solid #2f6b1f}
 .trust {padding:.45rem .8rem; border-radius:4px; margin:.5rem 0; color:#1b1f24; background:#e6f2e6; border-left:6px solid #2f6b1f}
 .trust.doubt {background:#fdeaea; border-left-color:#b3261e} .trust.none {background:#ececec; border-left-color:#4a4a4a; font-weight:600}
 .small {color:#475059; font-size:.86rem}
@@ -294,7 +294,6 @@ def rating_form(answer: dict, feedback: dict) -> None:
 # %% ../nbs/23_page.ipynb #6b948c49
 def admin_view() -> None:
     "Use by model version, alerts and drift of the last monitoring, the audit trail."
-    import json
     if usage := attempt("GET", "/v1/usage", params={"days": 30}):
         st.header("Use in the last 30 days", anchor=False)
         if usage["items"]: st.table(pd.DataFrame(usage["items"]).set_index("model_version"))

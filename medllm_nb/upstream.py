@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from .core import project_root
 from .merge import attach_adapter, load_16bit
+from .registry import current, load_version
 from .model import compute_dtype
 
 # %% ../nbs/22_upstream.ipynb #0bad24f2
@@ -140,9 +141,12 @@ class LocalModel:
 
 # %% ../nbs/22_upstream.ipynb #1ac60b6f
 def load_local(root: str | Path | None = None) -> LocalModel:
-    "The model of artifacts/export, or else the base with the adapter of the last training; `FileNotFoundError` if there is neither."
+    "The version that serves by the registry, or else the model of artifacts/export, or else the base with the adapter of the last training; `FileNotFoundError` if there is neither."
     import torch
     root = Path(root or project_root()) / "artifacts"
+    if version := current(root.parent):
+        model, tokenizer = load_version(root.parent, version)
+        return LocalModel(model.to(getattr(torch, compute_dtype())).eval(), tokenizer, version)
     if not (root / "model" / "model.json").is_file(): raise FileNotFoundError(f"no model in {root}: run `make`, or name servers in serve.upstreams")
     facts = json.loads((root / "model" / "model.json").read_text())
     if (root / "export" / "run.json").is_file():

@@ -1,0 +1,171 @@
+"The clinician's page in a real browser against the real gateway: by keyboard, on a narrow screen, read by axe, and speaking with nobody else."
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
+pytest.importorskip("playwright", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium")
+if not CHROMIUM: pytest.skip("no Chromium: sudo apt-get install chromium", allow_module_level=True)
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect, sync_playwright
+
+from medllm_nb.page import STANDING_LINE, PageParams, page_command
+from medllm_nb.upstream import Scripted
+from medllm_nb.workflow import PASSWORD, service
+
+ARGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync".split()
+SHOTS = os.environ.get("MEDLLM_SCREENSHOTS")  # a folder, to keep pictures of the page
+LETTER = """MERCY GENERAL HOSPITAL
+Patient: O'CONNELL, Margaret   MRN: 00451234   DOB: 03/14/1950
+HISTORY: Mrs. O'Connell has had palpitations since March 3, 2024. She takes spironolactone and ramipril.
+LABORATORY:
+Potassium 6.9 mmol/L (3.5-5.1)
+Sodium 131 mmol/L (135-145)
+Creatinine 2.1 mg/dL (0.6-1.3)
+Hemoglobin 12.4 g/dL (12.0-16.0)
+FINDINGS: ECG with peaked T waves. No pulmonary edema.
+<img src=x onerror=alert(1)>"""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def answers(messages):
+    "A model that knows one letter."
+    if "diagnosis" in messages[-1]["content"][:120]: return "Reasoning: Potassium 6.9 mmol/L; ECG with peaked T waves.\nDiagnosis: Hyperkalemia (E87.5)"
+    return "Potassium 6.9 mmol/L: high\nSodium 131 mmol/L: low\nCreatinine 2.1 mg/dL: high"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    "The page's address, a gateway with a scripted model behind it."
+    folder, port, page_port = tmp_path_factory.mktemp("page"), free_port(), free_port()
+    (folder / "params.yaml").write_text(f"page:\n  gateway: http://127.0.0.1:{port}\n")
+    with service(folder, lambda: [Scripted(answers, version="v2")], {"ada": ["clinician"], "rita": ["reviewer", "admin"]}, port):
+        page = subprocess.Popen(page_command(PageParams(port=page_port)), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            for _ in range(240):
+                try: httpx.get(f"http://127.0.0.1:{page_port}/_stcore/health"); break
+                except httpx.HTTPError: time.sleep(0.5)
+            yield f"http://127.0.0.1:{page_port}"
+        finally:
+            page.terminate()
+            page.wait(20)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as p:
+        found = p.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def visit(browser, address):
+    "A fresh visit; at its end it has asked no other host for anything, and no script of a report has run."
+    page, elsewhere, alerts = browser.new_page(viewport={"width": 1280, "height": 900}), [], []
+    page.set_default_timeout(120_000)
+    expect.set_options(timeout=120_000)
+    page.on("request", lambda r: elsewhere.append(r.url) if not r.url.startswith((address, address.replace("http", "ws"), "data:", "blob:")) else None)
+    page.on("dialog", lambda d: (alerts.append(d.message), d.dismiss()))
+    page.goto(address)
+    yield page
+    page.close()
+    assert not elsewhere and not alerts, (elsewhere, alerts)
+
+
+def look(page, name):
+    "No serious fault of accessibility on the page as it stands; a picture where one is asked for."
+    page.wait_for_timeout(700)
+    faults = [f"{v['id']}: {v['nodes'][0]['html'][:120]}" for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
+    assert not faults, (name, faults)
+    if SHOTS: page.screenshot(path=Path(SHOTS) / f"page-{name}.png", full_page=True)
+
+
+def sign_in(page, name, password=PASSWORD):
+    "By keyboard alone."
+    page.get_by_label("User name").click()
+    page.keyboard.type(name)
+    page.keyboard.press("Tab")
+    page.keyboard.type(password)
+    page.keyboard.press("Enter")
+
+
+def test_a_clinician_reads_asks_checks_and_overrides(visit):
+    page = visit
+    expect(page.get_by_text(STANDING_LINE)).to_be_visible()
+    sign_in(page, "ada", "a wrong password")
+    expect(page.get_by_role("alert").first).to_be_visible()
+    look(page, "sign-in")
+    page.get_by_label("Password", exact=True).fill("")
+    page.get_by_label("User name").fill("")
+    sign_in(page, "ada")
+    page.get_by_label("Paste a report").fill(LETTER)
+    look(page, "new")
+    page.get_by_role("button", name="Read report").click()
+    report = page.get_by_role("region", name="The report, as sent")
+    expect(report).to_contain_text("O'CONNELL, Margaret")
+    page.get_by_text("As the model sees it").click()
+    seen = page.get_by_role("region", name="The report, as the model sees it")
+    expect(seen).to_contain_text("Potassium 6.9")
+    assert "CONNELL" not in seen.inner_text().upper() and "00451234" not in seen.inner_text()
+    assert seen.locator("mark.surrogate").count() >= 4
+    look(page, "deidentified")
+    page.get_by_text("As sent").click()
+
+    page.get_by_label("What do you want to know?").click()
+    page.keyboard.type("abnormal")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.get_by_role("region", name="The answer")).to_contain_text("Sodium 131 mmol/L: low")
+    expect(report.locator("mark.evidence.low")).to_contain_text("131")
+    assert page.get_by_role("table").locator("tr").count() == 4  # a head and three labs; hemoglobin is normal
+    expect(page.get_by_text("confidence")).to_be_visible()
+    expect(page.get_by_text(STANDING_LINE)).to_be_visible()
+    look(page, "answer")
+
+    page.get_by_text("Edit, override or flag").click()
+    page.get_by_text("Flag as dangerous").click()
+    page.get_by_label("Why? (for the reviewer)").fill("Mrs. O'Connell's potassium must be called")
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_text("Flagged as dangerous by ada")).to_be_visible()
+    page.set_viewport_size({"width": 375, "height": 800})
+    look(page, "narrow")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375, "a narrow screen scrolls sideways"
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.get_by_text("History", exact=True).click()
+    expect(page.get_by_text("1 answer")).to_be_visible()
+    look(page, "history")
+    page.get_by_role("button", name="Open").click()
+    expect(page.get_by_role("region", name="The answer")).to_contain_text("Potassium 6.9")
+    assert page.get_by_text("Queue", exact=True).count() == 0
+
+
+def test_a_reviewer_judges_without_the_patients_name_and_an_admin_sees_the_trail(visit):
+    page = visit
+    sign_in(page, "rita")
+    expect(page.get_by_text("1 to review")).to_be_visible()
+    expect(page.get_by_role("region", name="The report as the model saw it")).to_contain_text("Potassium 6.9")
+    assert "connell" not in page.locator("body").inner_text().lower()
+    look(page, "queue")
+    page.get_by_label("Comment").fill("agreed")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Nothing waits for a review.")).to_be_visible()
+    page.get_by_text("Admin", exact=True).click()
+    expect(page.get_by_text("each chained to the one before")).to_be_visible()
+    expect(page.get_by_role("cell", name="abnormal_labs")).to_be_visible()
+    look(page, "admin")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Password", exact=True)).to_be_visible()
