@@ -14,7 +14,7 @@ NBS := $(sort $(wildcard nbs/*.ipynb))
 # Notebooks without a stage: the site shows them executed too.
 PLAIN := $(filter-out $(basename $(notdir $(shell grep -oE 'nbs/[a-z0-9_]+\.ipynb' dvc.yaml))), $(basename $(notdir $(NBS))))
 
-.PHONY: run test setup data key doctor lab site profile readme clean-notebooks lock wheel help
+.PHONY: run test setup data key doctor lab accept site profile readme clean-notebooks lock wheel help
 
 run: setup key data  ## set up, then run the whole pipeline on data/ and show the scores (the default)
 	dvc repro
@@ -45,6 +45,9 @@ lab: setup key data  ## JupyterLab on the project's kernel
 profile: setup  ## make profile NAME=laptop: lay profiles/NAME.yaml over params.yaml
 	@medllm-profile "$(NAME)"
 	@git --no-pager diff --stat -- params.yaml
+
+accept: setup  ## make accept [MODEL=sft]: the evaluated model becomes the accepted one (accepted.json)
+	@medllm-accept $(MODEL)
 
 site: setup key data  ## the executed notebooks as a searchable static site in reports/site
 	mkdir -p reports/nbs
