@@ -22,6 +22,8 @@ PLAIN := $(filter-out $(basename $(notdir $(shell grep -ohE 'nbs/[a-z0-9_]+\.ipy
 
 .PHONY: run test setup data key doctor lab site profile serve monitor retrain day readme clean-notebooks lock wheel help
 
+.PHONY: run test setup data key doctor lab accept site profile readme clean-notebooks lock wheel help
+
 run: setup key data  ## set up, then run the whole pipeline on data/ and show the scores (the default)
 	dvc repro
 	medllm-scores
@@ -68,6 +70,9 @@ profile: setup  ## make profile NAME=laptop: lay profiles/NAME.yaml over params.
 
 serve: setup key  ## the gateway on 127.0.0.1:8000 and the clinician's page; Ctrl-C ends both
 	@medllm-page & page=$$!; trap "kill $$page 2> /dev/null" EXIT; medllm-serve
+
+accept: setup  ## make accept [MODEL=sft]: the evaluated model becomes the accepted one (accepted.json)
+	@medllm-accept $(MODEL)
 
 site: setup key data  ## the executed notebooks as a searchable static site in reports/site
 	mkdir -p reports/nbs

@@ -6,11 +6,13 @@
 __all__ = ['BINS', 'ROUGE', 'SCORES', 'BY_TASK', 'Rows', 'Answer', 'Score', 'ratio', 'exp_ratio', 'precision', 'recall', 'f1',
            'macro_f1', 'sacre', 'sacre_score', 'sacre_row', 'calibration_row', 'ece', 'NoSynonyms', 'wording_rows',
            'bert_scores', 'same_diagnosis', 'diagnosis_correct', 'answer_code', 'diagnosis_class', 'diagnosis_rows',
-           'set_row', 'detector_row', 'task_rows', 'is_right', 'contributions', 'score', 'score_answers']
+           'set_row', 'detector_row', 'task_rows', 'is_right', 'contributions', 'score', 'score_answers',
+           'contribution_table', 'read_contributions']
 
-# %% ../nbs/12_metrics.ipynb #919c9ba7
+# %% ../nbs/12_metrics.ipynb #bc6c580f
 import re
 from functools import lru_cache
+from pathlib import Path
 from typing import Callable, NamedTuple
 
 import numpy as np
@@ -233,6 +235,9 @@ SCORES = {
     "lab_precision": Score("abnormal labs, precision", precision), "lab_recall": Score("abnormal labs, recall", recall), "lab_f1": Score("abnormal labs, F1", f1),
     "coding_precision": Score("coding, precision", precision), "coding_recall": Score("coding, recall", recall), "coding_f1": Score("coding, F1", f1),
     "abstention_precision": Score("abstention, precision", precision), "abstention_recall": Score("abstention, recall", recall), "abstention_f1": Score("abstention, F1", f1),
+    "made_up": Score("made up, per 100 answers", ratio, True, 0.0), "made_up_critical": Score("made up, critical", ratio, True, 0.0),
+    "left_out": Score("left out, per 100 answers", ratio, True, 0.0), "left_out_critical": Score("left out, critical", ratio, True, 0.0),
+    "guidelines_broken": Score("guidelines broken, of those that apply", ratio, True, 0.0),
     "format_validity": Score("valid form", ratio), "ece": Score("calibration error (ECE)", ece, True, 0.0)}
 BY_TASK = ("perplexity", "rouge1", "rougeL", "chrf", "format_validity")  # shown task by task too
 
@@ -276,3 +281,21 @@ def score_answers(
             part = {e: r for e, r in rows.get(name, {}).items() if task_of[e] == task}
             if part: scores[f"{task}.{name}"] = score(name, part)
     return scores
+
+# %% ../nbs/12_metrics.ipynb #7157e531
+def contribution_table(
+    rows: dict[str, Rows],  # by model
+) -> "pandas.DataFrame":
+    "One row a model, score and example, `values` holding the contribution."
+    from pandas import DataFrame
+    return DataFrame([{"model": m, "score": s, "example_id": e, "values": v.tolist()} for m, scores in rows.items() for s, found in scores.items() for e, v in found.items()])
+
+def read_contributions(
+    folder: Path,  # artifacts/evaluate
+) -> dict[str, Rows]:
+    "The inverse of `contribution_table`, from its file `contributions.parquet`."
+    from pandas import read_parquet
+    rows: dict[str, Rows] = {}
+    for r in read_parquet(folder / "contributions.parquet").itertuples():
+        rows.setdefault(r.model, {}).setdefault(r.score, {})[r.example_id] = np.asarray(r.values, dtype=float)
+    return rows

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from medllm_nb.core import Example, Message, StructuredReport, read_records, write_records
-from medllm_nb.evaluate import EvaluateParams, read_contributions, run_evaluate, scores_table
-from medllm_nb.metrics import Answer
+from medllm_nb.evaluate import EvaluateParams, run_evaluate, scores_table
+from medllm_nb.metrics import Answer, read_contributions
 from medllm_nb.model import ModelParams, run_model
 
 
