@@ -75,7 +75,7 @@ def one_seed(args, seed: int) -> dict:
     from medllm_nb.grpo import GrpoParams, curves, load_policy, pick_prompts, train_grpo
     root = project_root()
     given = {k: json.loads(v) for k, v in (p.split("=", 1) for p in args.param)}
-    params = load_params(GrpoParams, "grpo").model_copy(update={"max_steps": args.steps, "eval_steps": args.steps, "seed": seed} | given)
+    params = load_params(GrpoParams, "grpo").model_copy(update={"max_steps": args.steps, "eval_steps": max(1, args.steps // 4), "seed": seed} | given)
     model, tokenizer, _ = load_policy(root, params)
     train, validation = (pick_prompts(read_records(root / "artifacts" / "split" / s, Example), tokenizer, params)[0] for s in ("train", "validation"))
     unseen, work = held_out(args.patients, params, tokenizer), Path(args.out) / f"seed-{seed}"

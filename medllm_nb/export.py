@@ -138,10 +138,12 @@ def training_section(training: dict, metrics: dict[str, dict], params: ExportPar
     "How it was trained: base, method, every hyperparameter."
     base, run = training["base"], metrics.get(params.stage, {})
     method = "QLoRA on the 4-bit base" if base.get("load_in_4bit") else "LoRA on the 16-bit base"
-    kept = {f"run: {k.replace('_', ' ')}": run[k] for k in ("steps", "epochs", "first_eval_loss", "best_eval_loss", "minutes", "tokens_per_second") if k in run}
-    rows = {k: {"value": v if isinstance(v, (int, float)) else f"`{v}`"} for k, v in (training["params"] | kept).items()}
+    kept = {f"run: {k.replace('_', ' ')}": run[k] for k in ("steps", "epochs", "first_eval_loss", "best_eval_loss", "first_held_out", "best_held_out", "first_reward", "last_reward", "minutes", "tokens_per_second") if k in run}
+    start = {f"sft: {k}": v for k, v in training.get("started_from", {}).items()}
+    rows = {k: {"value": v if isinstance(v, (int, float)) else f"`{v}`"} for k, v in (training["params"] | start | kept).items()}
+    how = "Reinforcement learning (GRPO) with verifiable clinical rewards, on top of supervised fine-tuning." if start else "The loss was taken on the answers alone."
     return (f"{method}: `{base['name']}` ({base['parameters'] / 1e6:.0f} million parameters, {base['architecture']}, weights {str(base.get('weights_sha256') or base.get('revision'))[:16]}). "
-            "The loss was taken on the answers alone.\n\n" + number_table(rows))
+            f"{how}\n\n" + number_table(rows))
 
 def evaluation_section(metrics: dict[str, dict], forms: list[dict], params: ExportParams) -> str:
     "Base against the exported stage, and each exported form against the trained model."

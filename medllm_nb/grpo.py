@@ -6,8 +6,9 @@
 __all__ = ['GrpoParams', 'pick_prompts', 'load_policy', 'held_out_score', 'why_stop', 'Sample', 'watch', 'rollout', 'logged',
            'grpo_arguments', 'build_grpo', 'train_grpo', 'curves', 'run_metrics', 'run_grpo']
 
-# %% ../nbs/11_grpo.ipynb #5d0d4d7e
+# %% ../nbs/11_grpo.ipynb #35d6deb4
 import json, shutil
+from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from statistics import mean
@@ -22,7 +23,7 @@ from .model import weights_hash
 from .reward import RewardParams, report_of, reward_function, reward_row, text_of
 from .train import SftParams, add_adapter, last_checkpoint, read_base, run_fingerprint
 
-# %% ../nbs/11_grpo.ipynb #9a055aea
+# %% ../nbs/11_grpo.ipynb #b7dadc35
 class GrpoParams(StageParams):
     "Section `grpo` of params.yaml."
     tasks: list[str] = ["abnormal_labs"]
@@ -35,12 +36,12 @@ class GrpoParams(StageParams):
     top_p: float = Field(1.0, gt=0, le=1)
     max_prompt_length: int = Field(200, ge=16)
     max_completion_length: int = Field(64, ge=1)
-    learning_rate: float = Field(1e-4, gt=0)
+    learning_rate: float = Field(3e-4, gt=0)
     scheduler: str = "constant"
     optimizer: str = "adamw_torch"
     max_steps: int = Field(6, ge=1)
-    eval_steps: int = Field(3, ge=1)
-    eval_examples: int = Field(8, ge=1)
+    eval_steps: int = Field(6, ge=1)
+    eval_examples: int = Field(16, ge=1)
     patience: int = Field(3, ge=1)
     max_drop: float = Field(0.3, gt=0)
     vllm: bool = False
@@ -60,7 +61,7 @@ def pick_prompts(
     if not fitting: raise ValueError(f"no prompt of the tasks {', '.join(params.tasks)} has at most {params.max_prompt_length} tokens: set grpo.tasks or grpo.max_prompt_length")
     return fitting, len(wanted) - len(fitting)
 
-# %% ../nbs/11_grpo.ipynb #6dc0183c
+# %% ../nbs/11_grpo.ipynb #99cd3944
 def load_policy(
     root: Path,  # the project's root
     params: GrpoParams,
@@ -69,13 +70,14 @@ def load_policy(
     from peft import load_peft_weights, set_peft_model_state_dict
     folder = root / "artifacts" / "sft"
     if not (folder / "training.json").is_file(): raise FileNotFoundError(f"{folder} holds no adapter to start from: run `dvc repro sft`")
+    if params.vllm and not find_spec("vllm"): raise ValueError("grpo.vllm is set, but vLLM is not installed: `pip install vllm` on a machine with a GPU, or set grpo.vllm to false")
     sft = SftParams(**json.loads((folder / "training.json").read_text())["params"])
     engine = {"fast_inference": True, "max_lora_rank": sft.rank} if params.vllm else {}
     model, tokenizer, facts = read_base(root, params.max_prompt_length + params.max_completion_length, **engine)
     model = add_adapter(model, sft)
     lost = set_peft_model_state_dict(model, load_peft_weights(str(folder / "adapter"), device="cpu")).unexpected_keys
     if lost: raise ValueError(f"{folder / 'adapter'} does not fit the base {facts['name']}: {lost[0]} and {len(lost) - 1} more have no place in it; run `dvc repro sft`")
-    return model, tokenizer, facts | {"sft": weights_hash(folder / "adapter")}
+    return model, tokenizer, facts | {"sft": weights_hash(folder / "adapter"), "sft_params": sft.model_dump()}
 
 # %% ../nbs/11_grpo.ipynb #bbbc95df
 def held_out_score(
@@ -217,7 +219,7 @@ def curves(log: list[dict]) -> list[dict]:
     named = lambda key: names.get(key) or (key.removeprefix("reward/") if key.startswith("reward/") else None)
     return [{"step": h["step"], "name": named(k), "value": float(v)} for h in log for k, v in h.items() if named(k) and v is not None]
 
-# %% ../nbs/11_grpo.ipynb #06edec36
+# %% ../nbs/11_grpo.ipynb #d93d6951
 def run_metrics(rows: list[dict], log: list[dict]) -> dict:
     "First, last and best of the curves, and why the run ended."
     of = lambda name: [r["value"] for r in rows if r["name"] == name]
@@ -245,7 +247,7 @@ def run_grpo(
     with write_aside(root / "artifacts" / "grpo") as aside:
         shutil.copytree(work / "best", aside / "adapter")
         write_records(aside / "samples", samples, Sample)
-        write_json(aside / "training.json", {"params": params.model_dump(), "base": facts})
+        write_json(aside / "training.json", {"params": params.model_dump(), "started_from": facts.pop("sft_params"), "base": facts})
     (root / "artifacts" / "plots").mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_csv(root / "artifacts" / "plots" / "grpo_rewards.csv", index=False)
     write_json(root / "artifacts" / "metrics" / "grpo.json", metrics | {"minutes": (time() - began) / 60})

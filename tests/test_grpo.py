@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from medllm_nb.core import Example, read_records, write_json, write_records
+from medllm_nb.export import ExportParams, run_export
 from medllm_nb.grpo import GrpoParams, Sample, run_grpo
 from medllm_nb.model import ModelParams, load_model, run_model
 from medllm_nb.train import SftParams, add_adapter, demo_examples
@@ -18,6 +19,7 @@ PARAMS = dict(max_steps=4, eval_steps=1, eval_examples=2, group=4, prompts=2, ba
 RUN = """import sys, json, time
 from transformers import TrainerCallback
 import medllm_nb.grpo as g
+from medllm_nb.export import ExportParams, run_export
 from medllm_nb.grpo import GrpoParams, run_grpo
 build = g.build_grpo
 class Slow(TrainerCallback):
@@ -81,3 +83,11 @@ def test_every_loss_trains_and_kl_is_seen(project, change):
     run_grpo(GrpoParams(**PARAMS | dict(max_steps=2, eval_steps=2) | change), project)
     names = set(pd.read_csv(project / "artifacts" / "plots" / "grpo_rewards.csv").name)
     assert ("KL from the start" in names) == ("beta" in change)
+
+
+def test_export_takes_the_adapter_of_grpo_and_its_card_says_so(project):
+    write_records(project / "artifacts" / "split" / "test", demo_examples(), Example)
+    scores = run_export(ExportParams(stage="grpo", gguf=False, max_new_tokens=4, batch_size=4), project)
+    assert abs(scores["merge_perplexity_change"]) < 0.01
+    card = (project / "artifacts" / "export" / "README.md").read_text()
+    assert "GRPO" in card and "| sft: rank | 4 |" in card and "run: best held out" in card
