@@ -140,6 +140,7 @@ def training_arguments(
     bf16: bool = True,  # compute in bf16 where the model does
 ):
     "TRL's `SFTConfig` for a run of completion-only training with regular evaluation and checkpoints."
+    import torch
     from trl import SFTConfig
     every = min(params.eval_steps, steps)
     arguments = SFTConfig(
@@ -152,6 +153,7 @@ def training_arguments(
         metric_for_best_model="eval_loss", greater_is_better=False, logging_steps=max(1, steps // 40),
         neftune_noise_alpha=params.embedding_noise or None, report_to="none" if params.report_to == "dvclive" else params.report_to, seed=params.seed, data_seed=params.seed, dataloader_pin_memory=False)
     arguments.packing = params.packing  # set late: Unsloth turns it off on a CPU, whose attention in transformers 5 does honour the borders (`check_packing`)
+    if arguments.device.type == "cpu": arguments.__dict__["_setup_devices"] = torch.device("cpu")  # several processes call it cpu:0, to which torch.load restores nothing
     return arguments
 
 # %% ../nbs/07_train.ipynb #9b100002

@@ -3,6 +3,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -62,3 +63,45 @@ def test_two_workers_one_lost_on_the_way_learn_what_one_process_does(project):
         np.testing.assert_allclose(history[history.split == split].loss, alone[alone.split == split].loss, rtol=1e-3)
     assert adapter.keys() == expected.keys()
     for name in expected: torch.testing.assert_close(adapter[name], expected[name], rtol=1e-2, atol=1e-4)
+
+
+SHARD = """
+import json, sys, torch, torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from medllm_nb.model import load_model, processes
+from medllm_nb.train import SftParams, add_adapter
+torch.manual_seed(0)
+dist.init_process_group("gloo")
+model, tok = load_model(sys.argv[1], dtype="float32")
+model = add_adapter(model, SftParams())
+for n, p in model.named_parameters():
+    if "lora_B" in n: p.data = 0.05 * torch.randn_like(p)
+ids = torch.randint(5, 1000, (2, 24))
+def step(batch):
+    loss = model(input_ids=batch, labels=batch, use_cache=False).loss; loss.backward(); return loss.item()
+whole = step(ids)
+grads = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}; model.zero_grad(set_to_none=True)
+mesh = init_device_mesh("cpu", (2,))
+for layer in model.get_base_model().model.layers: fully_shard(layer, mesh=mesh)
+fully_shard(model, mesh=mesh)
+held = sum(p.to_local().numel() for p in model.parameters()) / sum(p.numel() for p in model.parameters())
+r, _ = processes()
+mine = torch.tensor(step(ids[r:r+1])); dist.all_reduce(mine)
+diff = max((p.grad.full_tensor() - grads[n]).abs().max().item() for n, p in model.named_parameters() if p.grad is not None)
+state = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+if r == 0: print(json.dumps({"whole": whole, "sharded": mine.item() / 2, "grad_diff": diff, "scale": max(g.abs().max().item() for g in grads.values()), "held": held, "lora": sum("lora" in k for k in state)}))
+dist.destroy_process_group()
+"""
+
+
+def test_fsdp2_shards_the_model_with_its_adapter_and_changes_nothing(tiny_model, tmp_path):
+    "PyTorch's own sharding on two CPU processes (Accelerate shards on cards only): half the weights each, the same loss and gradients."
+    (tmp_path / "shard.py").write_text(SHARD)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(tmp_path / "shard.py"), str(tiny_model)]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    assert found["held"] < 0.55 and found["lora"] == 28
+    assert found["sharded"] == pytest.approx(found["whole"], rel=1e-5) and found["grad_diff"] < 1e-4 * found["scale"]
