@@ -8,12 +8,12 @@ __all__ = ['Own', 'bearer', 'sign_ins', 'reports', 'Task', 'Id', 'opinions', 'ch
            'sign_in', 'renew', 'sign_out', 'NewPassword', 'me', 'password', 'oidc_login', 'oidc_callback', 'Stretch',
            'Answer', 'Submitted', 'shown_answer', 'shown_report', 'keep', 'report_of', 'read_upload', 'mine', 'Pasted',
            'submit', 'submit_file', 'Line', 'Lines', 'list_submissions', 'get_submission', 'delete_submission',
-           'breaches_of', 'within', 'answer', 'check_and_keep', 'Asked', 'ask', 'ask_file', 'get_answer', 'Said',
-           'give_feedback', 'Waiting', 'WaitingLine', 'review_queue', 'Rated', 'rate', 'ChatMessage', 'Chat',
-           'chat_case', 'options_of', 'chunk', 'chat_events', 'chat_completions', 'models', 'NewKey', 'list_keys',
-           'add_key', 'revoke_key', 'NewUser', 'UserChange', 'list_users', 'add_user', 'change_user', 'audit_rows',
-           'audit_check', 'usage', 'reload_models', 'healthz', 'readyz', 'metrics', 'errors', 'look_after',
-           'create_app', 'server', 'running', 'serve_cli']
+           'within', 'answer', 'check_and_keep', 'Asked', 'ask', 'ask_file', 'get_answer', 'Said', 'give_feedback',
+           'Waiting', 'WaitingLine', 'review_queue', 'Rated', 'rate', 'ChatMessage', 'Chat', 'chat_case', 'options_of',
+           'chunk', 'chat_events', 'chat_completions', 'models', 'NewKey', 'list_keys', 'add_key', 'revoke_key',
+           'NewUser', 'UserChange', 'list_users', 'add_user', 'change_user', 'audit_rows', 'audit_check', 'usage',
+           'reload_models', 'healthz', 'readyz', 'metrics', 'errors', 'look_after', 'create_app', 'server', 'running',
+           'serve_cli']
 
 # %% ../nbs/22_serve.ipynb #445b4473
 import asyncio, json, os, secrets, sys, threading, time
@@ -34,6 +34,7 @@ from . import access, assist, audit, store
 from .access import Principal, Refused
 from .answers import abstains, lab_claims
 from .core import Lab, Report, Section, StageParams, content_id, load_key, load_params
+from .guidelines import Rule, breaches, load_guidelines
 from .database import Database, StoreBusy, StoreError, StoreFull, User, now, open_store
 from .ocr import IngestError
 from .shield import Busy, Gone, Metrics, Queue, Rates, Shield, check_listen, make_logger, while_there
@@ -51,6 +52,7 @@ class ServeParams(StageParams):
     store: str = ""
     upstreams: list[str] = []
     deidentify: bool = True
+    guidelines: str = ""
     max_new_tokens: int = Field(256, ge=1)
     max_report_chars: int = Field(12000, ge=200)
     concurrency: int = Field(2, ge=1)
@@ -83,6 +85,7 @@ class Gateway:
     queue: Queue  # for the model
     uploads: Queue  # for the reader
     logger: object
+    rules: list[Rule]
     reader: assist.Reader | None = None
     oidc: object = None
     reload: object = None  # () -> new upstreams
@@ -315,11 +318,7 @@ def delete_submission(id: Id, own: Own, principal: Annotated[Principal, needs("r
     "Delete a submission of yours, with its answers and their feedback."
     if not store.delete_submission(own.db, id, principal.name): _missing("submission")
 
-# %% ../nbs/22_serve.ipynb #0839f9f3
-def breaches_of(task: str, answer: str, record: SubmissionRecord) -> list[store.Breach]:
-    "The guideline rules that an answer breaks."
-    return []
-
+# %% ../nbs/22_serve.ipynb #e910408a
 async def within(own: Gateway, request: Request, work):
     "The result of a coroutine, in its turn, in time, and as long as the client is there."
     async with own.queue.turn():
@@ -344,12 +343,12 @@ async def answer(own: Gateway, request: Request, principal: Principal, record: S
 def check_and_keep(own: Gateway, principal: Principal, record: SubmissionRecord, task: str, question: str, reply: Reply, seconds: float) -> Answer:
     "An answer's evidence, groundedness and breaches; kept before it is shown."
     said = reply.text
-    breaches = breaches_of(task, said, record)
+    broken = breaches(record.deidentified, task, said, own.rules)
     kept = store.add(own.db, AnswerRecord(
         submission_id=record.id, user=principal.name, task=task, question=question, model_text=said, text=assist.swap(said, assist.back(record)),
         evidence=assist.evidence(said, record), confidence=reply.confidence, grounded=assist.grounded(said, record, task), not_stated=abstains(said),
-        breaches=breaches, model_version=reply.model_version, upstream=reply.upstream, seconds=round(seconds, 3)),
-        principal.name, task=task, model=reply.model_version, breaches=[b.rule for b in breaches])
+        breaches=[store.Breach(rule=r.name, severity=r.severity, message=r.why) for r in broken], model_version=reply.model_version, upstream=reply.upstream, seconds=round(seconds, 3)),
+        principal.name, task=task, model=reply.model_version, breaches=[r.name for r in broken])
     return shown_answer(own, kept, record)
 
 # %% ../nbs/22_serve.ipynb #60b9f0e1
@@ -658,6 +657,7 @@ async def look_after(own: Gateway):
         except StoreError as e: own.logger.error("retention failed", kind=type(e).__name__)
         await asyncio.sleep(3600)
 
+# %% ../nbs/22_serve.ipynb #145fc584
 def create_app(
     params: ServeParams,
     db: Database,
@@ -671,7 +671,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app):
         app.state.gateway = own = Gateway(params, db, pool, load_key("tokens"), load_key("surrogates"), metrics, Rates(), Queue(params.concurrency, params.queue, metrics),
-                                          Queue(1, params.queue, metrics), make_logger(), reader, reload=reload)
+                                          Queue(1, params.queue, metrics), make_logger(), load_guidelines(params.guidelines), reader, reload=reload)
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(32))
         if params.oidc_issuer: own.oidc = access.oidc_client(params.oidc_issuer, params.oidc_client_id, os.environ.get("MEDLLM_OIDC_SECRET", ""))
         seq, mac = audit.head(db)
@@ -687,7 +687,7 @@ def create_app(
     errors(app)
     if params.oidc_issuer:
         from starlette.middleware.sessions import SessionMiddleware
-        app.add_middleware(SessionMiddleware, secret_key=load_key("oidc-session").hex(), max_age=600, same_site="lax", https_only=bool(params.certificate))
+        app.add_middleware(SessionMiddleware, secret_key=load_key("oidc-session").hex(), session_cookie="medllm_oidc", max_age=600, same_site="lax", https_only=bool(params.certificate))
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=params.allowed_hosts)
     app.add_middleware(Shield, max_bytes=int(params.upload_mb * 2**20), logger=make_logger(), metrics=metrics, tls=bool(params.certificate))
     return app
