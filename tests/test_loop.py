@@ -43,8 +43,8 @@ def pipeline(project):
 def project(tmp_path, tiny_model):
     "Twelve patients' reports, a base of two layers, and a first version that serves."
     (tmp_path / "params.yaml").write_text("instruct:\n  # what clinicians mended\n  feedback: \"\"\n  tasks: {abnormal_labs: 1, recommendations: 1}\n")
-    reports = [StructuredReport(report_id=g.report_id, patient_key=g.patient_id, format="txt", specialty=g.specialty, text=g.text, sections=g.sections, labs=g.labs)
-               for g in make_corpus(seed=5, patients=12, reports=1)]
+    reports = [StructuredReport(report_id=f"{i:016x}", patient_key=g.patient_id, format="txt", specialty=g.specialty, text=g.text, sections=g.sections, labs=g.labs)
+               for i, g in enumerate(make_corpus(seed=5, patients=12, reports=1))]
     write_records(tmp_path / "artifacts/structure/reports", reports, StructuredReport)
     run_model(ModelParams(name=str(tiny_model)), tmp_path)
     pipeline(tmp_path)
