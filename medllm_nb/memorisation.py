@@ -26,10 +26,10 @@ class MemorisationParams(StageParams):
     insertions: list[int] = Field([1, 4, 16], min_length=1)
     canaries: int = Field(3, ge=1)
     candidates: int = Field(128, ge=8)
-    attack_examples: int = Field(32, ge=4)
+    attack_examples: int = Field(24, ge=4)
     prefix_tokens: int = Field(10, ge=1)
     match_tokens: int = Field(10, ge=1)
-    batch_size: int = Field(8, ge=1)
+    batch_size: int = Field(4, ge=1)
     dp_epsilon: float = Field(0, ge=0)
     dp_steps: int = Field(40, ge=1)
     dp_lot: int = Field(12, ge=1)
@@ -217,7 +217,7 @@ def measure(
 ) -> dict:
     "Attacks' AUC and verbatim recall of one model, and the scores that the ROC curve is drawn from."
     both = members + others
-    nats = token_nats(model, tokenizer, both, params.batch_size)
+    nats = base if name == "base" else token_nats(model, tokenizer, both, params.batch_size)
     attacks, curves = {}, []
     for attack, scores in attack_scores(nats, base).items():
         if name == "base" and attack == "ratio": continue  # the base is no likelier than itself
