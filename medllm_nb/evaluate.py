@@ -24,7 +24,7 @@ from .guidelines import Rule, applies, breaches, guideline_table, load_guideline
 from .likelihood import answer_logprobs, pick_examples, reference_nll
 from .metrics import BY_TASK, SCORES, Answer, Rows, contribution_table, contributions, is_right, score_answers
 from .significance import compare_models, interval
-from .slices import slice_table, slices_of, weak_slices
+from .slices import DIMENSIONS, slice_table, slices_of, weak_slices
 from .train import read_base
 
 # %% ../nbs/12_evaluate.ipynb #840e93dd
@@ -151,12 +151,13 @@ def harm_rows(
 # %% ../nbs/12_evaluate.ipynb #fed4861a
 def example_table(
     examples: list[Example],
-    reports: list[StructuredReport],  # those they come from, at least
+    reports: list[StructuredReport],  # those they come from
 ) -> pd.DataFrame:
     "One row an example: task, report, patient, and its slices."
     wanted = {e.report_id for e in examples}
     slices = slices_of([r for r in reports if r.report_id in wanted])
-    return pd.DataFrame([{"example_id": e.example_id, "task": e.task, "report_id": e.report_id, "patient_key": e.patient_key} | slices[e.report_id] for e in examples])
+    unknown = dict.fromkeys(DIMENSIONS, "unknown")  # an example that a clinician wrote has no report here
+    return pd.DataFrame([{"example_id": e.example_id, "task": e.task, "report_id": e.report_id, "patient_key": e.patient_key} | slices.get(e.report_id, unknown) for e in examples])
 
 # %% ../nbs/12_evaluate.ipynb #6954fbc1
 def summarise(
@@ -202,7 +203,7 @@ def sources_of(
 ) -> dict[str, str]:
     "By example id, what an answer may draw on: the report, and what the prompt says."
     text = {r.report_id: r.text for r in reports}
-    return {e.example_id: text[e.report_id] + "\n\n" + "\n\n".join(m.content for m in e.prompt) for e in examples}
+    return {e.example_id: text.get(e.report_id, "") + "\n\n" + "\n\n".join(m.content for m in e.prompt) for e in examples}
 
 def slice_tables(
     rows: dict[str, Rows],  # by model
