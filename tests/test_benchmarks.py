@@ -5,9 +5,7 @@ import pandas as pd
 import pytest
 from conftest import SHARED
 
-from medllm_nb.benchmarks import READERS, BenchmarksParams, Outcome, benchmark_rows, read_benchmarks, run_benchmarks
-from medllm_nb.core import read_records
-from medllm_nb.train import SftParams, add_adapter, read_base
+from medllm_nb.benchmarks import READERS, Item, Outcome, benchmark_rows, read_benchmarks
 
 MEDQA = {"question": "Which electrolyte?", "options": {"A": "Sodium", "B": "Potassium", "C": "Calcium", "D": "Zinc"}, "answer_idx": "B", "answer": "Potassium", "meta_info": "step1"}
 
@@ -46,28 +44,8 @@ def test_the_published_files_have_their_published_sizes():
     assert sizes == {"pubmedqa": 500, "mts-dialog": 200, "aci-bench": 40}
 
 
-def test_base_and_tuned_on_all_four(data, tiny_model, tmp_path):
-    from medllm_nb.model import ModelParams, run_model
-    root = tmp_path / "run"; root.mkdir()
-    (root / "params.yaml").write_text("")
-    run_model(ModelParams(name=str(tiny_model)), root)
-    add_adapter(read_base(root, 512)[0], SftParams()).save_pretrained(root / "artifacts/sft/adapter")
-    rows = pd.DataFrame(run_benchmarks(BenchmarksParams(data_dir=str(data), max_items=0, max_new_tokens=4, max_note_tokens=4, max_seq_length=512), root))
-    outcomes = read_records(root / "artifacts/benchmarks/outcomes", Outcome)
-    assert len(outcomes) == 2 * (2 * 2 + 2 * 2 + 2 + 1), "each item, once a way and model"
-    unread = [o for o in outcomes if not o.parsed]
-    assert unread and all(o.score == 0 for o in unread), "a random model's babble was read as an answer"
-    assert json.loads((root / "artifacts/metrics/benchmarks.json").read_text())["unreadable"] == len(unread)
-    written = rows[(rows.benchmark == "medqa") & (rows.way == "written")].set_index("model")
-    assert written.loc["base", "items"] == 2 and written.loc["base", "read"] < 1
-    assert {"base", "tuned", "change, same items", "always B", "HuatuoGPT-o1-8B"} <= set(written.index)
-    same = rows[rows.model == "change, same items"].score  # a fresh adapter changes nothing
-    assert (same == 0).all()
-
-
 def test_an_unreadable_answer_lowers_the_score():
     items = [Outcome(item_id=str(i), benchmark="medqa", model="base", way="written", text=t, score=s, parsed=p) for i, (t, s, p) in enumerate([("B", 1, True), ("well", 0, False)])]
-    from medllm_nb.benchmarks import Item
     whole = {"medqa": [Item(item_id="0", benchmark="medqa", source="", question="?", choices=MEDQA["options"], reference="B")]}
     base = next(r for r in benchmark_rows(items, whole) if r["model"] == "base")
     assert (base["score"], base["items"], base["read"]) == (0.5, 2, 0.5)
