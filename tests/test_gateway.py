@@ -237,14 +237,14 @@ def test_sigkill_in_the_middle_of_answers_loses_nothing_acknowledged(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", RUN, place, str(port)], env=os.environ | {"MEDLLM_KEY": KEY, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address, acknowledged = f"http://127.0.0.1:{port}", []
     try:
-        for _ in range(1200):
+        for _ in range(4000):
             try:
-                if httpx.get(f"{address}/readyz").status_code == 200: break
+                if httpx.get(f"{address}/readyz", timeout=30).status_code == 200: break
             except httpx.TransportError: pass
             time.sleep(0.1)
         token = httpx.post(f"{address}/v1/token", json={"username": "ada", "password": PASSWORD}).json()["access_token"]
         def ask(i):
-            try: reply = httpx.post(f"{address}/v1/tasks/abnormal_labs", json={"text": f"{LETTER} Case {i}."}, headers={"authorization": f"Bearer {token}"}, timeout=60)
+            try: reply = httpx.post(f"{address}/v1/tasks/abnormal_labs", json={"text": f"{LETTER} Case {i}."}, headers={"authorization": f"Bearer {token}"}, timeout=300)
             except httpx.TransportError: return
             if reply.status_code == 200: acknowledged.append(reply.json())
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
