@@ -168,8 +168,8 @@ class Gone(Exception):
 
 async def while_there(request, work):
     "The result of a coroutine, cancelled with `Gone` when the request's client leaves."
-    async def left():
-        while not await request.is_disconnected(): await asyncio.sleep(0.1)
+    async def left():  # the body has been read: what comes next is the end of the connection
+        while (await request.receive())["type"] != "http.disconnect": pass
     task, watch = asyncio.ensure_future(work), asyncio.ensure_future(left())
     try:
         await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)

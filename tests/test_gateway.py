@@ -34,8 +34,8 @@ class Service:
     def __init__(self, address, db, model): self.address, self.db, self.model = address, db, model
 
     def client(self, name):
-        token = httpx.post(f"{self.address}/v1/token", json={"username": name, "password": PASSWORD}).raise_for_status().json()["access_token"]
-        return httpx.Client(base_url=self.address, headers={"authorization": f"Bearer {token}"}, timeout=120)
+        token = httpx.post(f"{self.address}/v1/token", json={"username": name, "password": PASSWORD}, timeout=300).raise_for_status().json()["access_token"]
+        return httpx.Client(base_url=self.address, headers={"authorization": f"Bearer {token}"}, timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +85,9 @@ def test_the_matrix_names_every_endpoint(tmp_path):
 def test_each_role_reaches_its_endpoints_and_no_others(service, people):
     key = people["ada"].post("/v1/keys", json={"name": "chat only", "scopes": ["chat"]}).json()["key"]
     callers = {name: (c, access.scopes_of(PEOPLE[name]), True) for name, c in people.items() if name != "bob"}
-    callers["a chat key"] = (httpx.Client(base_url=service.address, headers={"authorization": f"Bearer {key}"}, timeout=120), {"chat"}, False)
-    callers["nobody"] = (httpx.Client(base_url=service.address, timeout=120), set(), False)
-    callers["a forger"] = (httpx.Client(base_url=service.address, headers={"authorization": "Bearer eyJhbGciOiJub25lIn0.e30."}, timeout=120), set(), False)
+    callers["a chat key"] = (httpx.Client(base_url=service.address, headers={"authorization": f"Bearer {key}"}, timeout=300), {"chat"}, False)
+    callers["nobody"] = (httpx.Client(base_url=service.address, timeout=300), set(), False)
+    callers["a forger"] = (httpx.Client(base_url=service.address, headers={"authorization": "Bearer eyJhbGciOiJub25lIn0.e30."}, timeout=300), set(), False)
     wrong = []
     for (method, path), need in ENDPOINTS.items():
         if path == "/v1/logout": continue  # would end the sessions that the others use
@@ -237,14 +237,14 @@ def test_sigkill_in_the_middle_of_answers_loses_nothing_acknowledged(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", RUN, place, str(port)], env=os.environ | {"MEDLLM_KEY": KEY, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address, acknowledged = f"http://127.0.0.1:{port}", []
     try:
-        for _ in range(1200):
+        for _ in range(4000):
             try:
-                if httpx.get(f"{address}/readyz").status_code == 200: break
+                if httpx.get(f"{address}/readyz", timeout=30).status_code == 200: break
             except httpx.TransportError: pass
             time.sleep(0.1)
-        token = httpx.post(f"{address}/v1/token", json={"username": "ada", "password": PASSWORD}).json()["access_token"]
+        token = httpx.post(f"{address}/v1/token", json={"username": "ada", "password": PASSWORD}, timeout=300).json()["access_token"]
         def ask(i):
-            try: reply = httpx.post(f"{address}/v1/tasks/abnormal_labs", json={"text": f"{LETTER} Case {i}."}, headers={"authorization": f"Bearer {token}"}, timeout=60)
+            try: reply = httpx.post(f"{address}/v1/tasks/abnormal_labs", json={"text": f"{LETTER} Case {i}."}, headers={"authorization": f"Bearer {token}"}, timeout=300)
             except httpx.TransportError: return
             if reply.status_code == 200: acknowledged.append(reply.json())
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
