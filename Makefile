@@ -79,6 +79,7 @@ site: setup key data  ## the executed notebooks as a searchable static site in r
 	for nb in $(PLAIN); do papermill nbs/$$nb.ipynb reports/nbs/$$nb.ipynb -k python3 --cwd . --log-level ERROR --progress-bar || exit 1; done
 	rm -rf reports/site reports/site-src && mkdir -p reports/site-src
 	cp site/conf.py site/wrap.css reports/nbs/*.ipynb reports/site-src/
+	cp -r nbs/img reports/site-src/
 	python site/toc.py reports/site-src
 	sphinx-build -q -b html reports/site-src reports/site
 	@echo "open reports/site/index.html"

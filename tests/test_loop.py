@@ -9,7 +9,6 @@ import yaml
 pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 
 from medllm_nb.core import Example, StructuredReport, read_records, write_records
-from medllm_nb.model import ModelParams, run_model
 from medllm_nb.registry import current, load_version, promote, read_run, rollback
 from medllm_nb.retrain import RetrainParams, run_feedback, run_propose
 from medllm_nb.sample import make_corpus
@@ -26,7 +25,9 @@ from medllm_nb.split import SplitParams, run_split
 from medllm_nb.train import SftParams
 from medllm_nb.sft import run_sft
 from medllm_nb.evaluate import EvaluateParams, run_evaluate
+from medllm_nb.model import ModelParams, run_model
 root = Path(sys.argv[1])
+if not (root / "artifacts/model").exists(): run_model(ModelParams(name=sys.argv[2]), root)
 run_instruct(InstructParams(**yaml.safe_load((root / "params.yaml").read_text())["instruct"]), root)
 run_split(SplitParams(), root)
 run_sft(SftParams(max_steps=3, eval_steps=3, batch_size=2, rank=4, eval_examples=2), root)
@@ -34,8 +35,8 @@ run_evaluate(EvaluateParams(max_per_task=2, max_new_tokens=4), root)
 """
 
 
-def pipeline(project):
-    done = subprocess.run([sys.executable, "-c", PIPELINE, str(project)], cwd=project, env=os.environ | {"PYTHONWARNINGS": "ignore"}, capture_output=True, text=True)
+def pipeline(project, base=""):
+    done = subprocess.run([sys.executable, "-c", PIPELINE, str(project), str(base)], cwd=project, env=os.environ | {"PYTHONWARNINGS": "ignore"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -46,8 +47,7 @@ def project(tmp_path, tiny_model):
     reports = [StructuredReport(report_id=f"{i:016x}", patient_key=g.patient_id, format="txt", specialty=g.specialty, text=g.text, sections=g.sections, labs=g.labs)
                for i, g in enumerate(make_corpus(seed=5, patients=12, reports=1))]
     write_records(tmp_path / "artifacts/structure/reports", reports, StructuredReport)
-    run_model(ModelParams(name=str(tiny_model)), tmp_path)
-    pipeline(tmp_path)
+    pipeline(tmp_path, tiny_model)
     assert run_propose(RetrainParams(), tmp_path)["candidate"] == "v1"
     promote(tmp_path, "v1", "admin", "the first")
     return tmp_path
