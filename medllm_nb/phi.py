@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['STREETS', 'CLINICAL_SHARE', 'OUR_ENTITY', 'TRANSFORMER_ENTITY', 'CERTAIN', 'GUESSING', 'DETECTORS', 'unwrap',
-           'find_by_rules', 'name_evidence', 'Word', 'known_name', 'is_letter', 'inside_sentence', 'unknown_name',
-           'find_by_gazetteer', 'name_shape', 'plausible', 'open_sentences', 'find_by_spacy', 'load_transformer',
-           'find_by_transformer', 'resolve_overlaps', 'Known', 'known_values', 'name_parts', 'Term', 'search_terms',
-           'Squeezed', 'squeezed', 'occurrences', 'propagate', 'tidy', 'mentions', 'one_decision', 'find_phi']
+           'places_with_code', 'find_by_rules', 'name_evidence', 'Word', 'known_name', 'is_letter', 'inside_sentence',
+           'unknown_name', 'find_by_gazetteer', 'name_shape', 'plausible', 'open_sentences', 'find_by_spacy',
+           'load_transformer', 'find_by_transformer', 'resolve_overlaps', 'Known', 'known_values', 'name_parts', 'Term',
+           'search_terms', 'Squeezed', 'squeezed', 'occurrences', 'propagate', 'tidy', 'mentions', 'one_decision',
+           'find_phi']
 
 # %% ../nbs/03_phi.ipynb #e3c9fcf4
 from functools import lru_cache
@@ -17,7 +18,7 @@ import regex as re
 
 from .core import Span
 from .lexicon import (all_cities, all_given_names, all_last_names, before_eponym_noun, clinical_use, countries, given_names, is_clinical,
-                               is_word, load_spacy, sure_given_names, surnames, terms, words)
+                               is_word, load_spacy, sure_cities, sure_given_names, surnames, terms, words)
 from .rules import (DEGREES, KIND, PARTICLE, STATE, TITLES, ZIP, Rule, address_end, address_rules, address_start, age_rules, apply_rules, date_rules,
                              foreign_address_rules, name_rules, number_rules, organization_rules, own_name, web_rules)
 
@@ -50,7 +51,22 @@ def _checksum_recognisers() -> tuple:
     from presidio_analyzer.predefined_recognizers import CreditCardRecognizer, IbanRecognizer
     return CreditCardRecognizer(), IbanRecognizer()
 
-STREETS = ("address", "street abroad", "word between numbers", "street corner", "part of a building")  # rules whose match an address may go on behind
+_CODE = re.compile(r"(?<=[\p{L})][ \n,]{1,3}(?:nan[ \n]+)?)(?:\d{3}[ ]\d{2}|(?!(?:19|20)\d\d\b)\d{4,6})(?![\d/%]|[.,]\d|[ ]?(?:mg|mL|cc|units?)\b)")
+_BEFORE_CODE = re.compile(r"(?:\p{L}[\p{L}\p{M}'’\-]+[ ]){0,3}\p{L}[\p{L}\p{M}'’\-]+(?=[ \n,]{1,3}(?:nan[ \n]+)?$)")
+
+def places_with_code(
+    text: str,  # a report
+) -> list[Span]:
+    "Cities that a postal code follows, both together."
+    found = []
+    for code in _CODE.finditer(text):
+        before = _BEFORE_CODE.search(text, max(0, code.start() - 60), code.start())
+        words_of = [m.start() for m in re.finditer(r"\p{L}[\p{L}\p{M}'’\-]+", before[0])] if before else []
+        city = next((at for at in words_of if before[0][at:].lower() in all_cities() and not is_word(before[0][at:])), None)
+        if city is not None: found.append(Span(start=before.start() + city, end=code.end(), entity="LOCATION", score=0.7, detector="city and postal code"))
+    return found
+
+STREETS = ("address", "address behind a label", "street abroad", "word between numbers", "street corner", "part of a building")  # rules whose match an address may go on behind
 
 def find_by_rules(
     text: str,  # a report
@@ -58,9 +74,11 @@ def find_by_rules(
     "What the patterns and the checksums find; spans may overlap."
     found = []
     for span in apply_rules(text, _all_rules()):
-        span = own_name(text, span)
-        if span and span.detector in STREETS: span = span.model_copy(update={"start": address_start(text, span.start), "end": address_end(text, span.start, span.end)})
-        if span: found.append(span)
+        own = own_name(text, span)
+        if span.detector not in STREETS: found += [own] if own else []
+        elif own or address_end(text, span.start, span.end) > span.end:  # a plain word between numbers is a street where a city or a code follows
+            found.append(span.model_copy(update={"start": address_start(text, span.start), "end": address_end(text, span.start, span.end)}))
+    found += places_with_code(text)
     if re.search(r"\d(?:[ \-]?[\dA-Z]){11}", text):  # no card or account is shorter
         for recogniser in _checksum_recognisers():
             results = recogniser.analyze(text, recogniser.supported_entities, None)
@@ -89,6 +107,7 @@ def name_evidence(
     if is_clinical(folded) or folded in words("eponyms"): return "clinical"
     if word.isupper() and len(word) < 5: return "word"  # an abbreviation
     if folded in sure_given_names(): return "name"
+    if folded in sure_cities(): return "place"
     named, plain = folded in all_given_names() or folded in all_last_names(), is_word(folded, model)
     if named: return "both" if plain else "name"
     if plain: return "word"

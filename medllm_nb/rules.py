@@ -17,7 +17,7 @@ from typing import Iterable, NamedTuple
 import regex as re
 
 from .core import Span
-from .lexicon import all_last_names, is_word, terms, words
+from .lexicon import all_cities, all_last_names, countries, is_word, terms, words
 
 # %% ../nbs/03_rules.ipynb #5f29d646
 class Rule(NamedTuple):
@@ -131,6 +131,7 @@ def context_name_rules() -> list[Rule]:
         make_rule("name behind a verb", "PERSON", 0.85, rf"\b(?i:{_SPOKEN_WITH}){with_to}{blank}{_title}(?P<phi>{FULL_NAME})"),
         make_rule("name behind a title", "PERSON", 0.95, titled),
         make_rule("name behind a relation", "PERSON", 0.9, rf"\b(?i:{RELATIONS})s?{after_relation}{_title}(?P<phi>(?!I\b){NAME}){second}"),
+        make_rule("name in an answer", "PERSON", 0.85, rf"(?i:\bname)\?[ \t\n]+(?:(?i:it is|it['’]s|my name is)[ ])?(?P<phi>{NAME})"),
         make_rule("name in a sentence", "PERSON", 0.85, rf"\b(?:[Mm]y name is|I am|[Pp]atient|pt)[ \t]+(?P<phi>{FULL_NAME})"),
     ]
 
@@ -172,7 +173,7 @@ def labelled_number_rules() -> list[Rule]:
 # %% ../nbs/03_rules.ipynb #62d44723
 _US_PHONE = (r"(?:(?:\+?1|001)[\s.\-]*)?(?:\(\d{3}\)[\s.\-]*|\d{3}[\s]*[.\-–/][\s]*|\d{3} )\d{3}[ ]?[.\-–][ ]?\d{4}"  # 555-123-4567, (555) 123-4567
              r"|(?:\(\d{3}\)[ ]?|\d{3} )\d{3} \d{4}")  # (555) 123 4567
-_FOREIGN_PHONE = (r"(?:\+|00)\d{1,3}[ .\-]?(?:\(\d{1,4}\)[ .\-]?)?\d{1,4}(?:[ .\-]?\d{2,4}){1,4}"  # +46 (0)8 928 571 38, 0044 20 7946 0958
+_FOREIGN_PHONE = (r"(?:\+|00)(?=(?:[ ().\-]{0,3}\d){7,15}(?!\d))\d{1,3}(?:[ .\-]{0,2}(?:\(\d{1,4}\)|\d{1,8})){1,7}"  # +46 (0)8 928 571 38, 0044 20 7946 0958
                   r"|0\d{1,4}(?:[ .\-]\d{2,4}){2,4}"  # 0680 298 70 63, 01.84.17.61.18
                   r"|0\d{3,4}[ \-]\d{6,7}")  # 0961-7596216
 _GROUPS = r"(?=(?:[ .\-]?\d){10,13}(?!\d))\d{2,4}(?:[ .\-]\d{3,4}){2,3}"  # 21 253 109 8211
@@ -182,7 +183,9 @@ EXTENSION = r"(?:[ ,]*(?:x|ext\.?|extension)[ .:]*\d{1,6})?"
 def phone_rules() -> list[Rule]:
     "Telephone and fax numbers, with and without a label."
     label = rf"(?<![\p{{L}}\d])(?i:{'|'.join(map(re.escape, terms('phone_labels')))})\.?(?:[ \t]*\([\p{{L}} ]{{1,12}}\))?{_NUMBER_SIGN}"
-    short = r"\d{3}[ .\-]?\d{4}(?![\d.,]*\d)|\(?\+?\d[\d ().\-/]{6,18}\d"
+    short = r"\d{3}[ .\-]?\d{4}(?![\d.,]*\d)|\(?\+?\d[\d ().\-/]{4,18}\d"
+    line_end = r"[ \t]*$"
+    digits = lambda least, end: rf"(?=(?:[ ().\-/]{{0,2}}\d){{{least},15}}{end})[(+]?\d[\d ().\-/]*\d"  # of a number in any grouping
     said = r"\b(?i:call|phone|telephone|cell|mobile|fax|number|contact|reach|ring|text|dial|whatsapp)\w*\b[^\d\n]{1,30}?"
     before, after = r"(?<![\d.\-+/(])", r"(?![\d]|-\d|[.,]\d)"
     return [
@@ -191,7 +194,9 @@ def phone_rules() -> list[Rule]:
         make_rule("telephone number", "PHONE_NUMBER", 0.85, rf"{before}(?P<phi>{PHONE}{EXTENSION}){after}"),
         make_rule("telephone number abroad", "PHONE_NUMBER", 0.6, rf"(?<![\d.\-+/(:|] ?)(?P<phi>{_GROUPS}|\(\d{{2}}\)[ ]?\d{{3,4}}-\d{{3,4}}|\d{{2}}-\d{{2}}-\d{{2}}-\d{{2}}){after}"),
         make_rule("telephone number behind a verb", "PHONE_NUMBER", 0.8, rf"{said}(?P<phi>(?=(?:[^\d\n]{{0,3}}\d){{7}})\+?\(?\d[\d ()./\-]{{5,17}}\d)(?!\d|[.,]\d)"),
-        make_rule("telephone number before a word", "PHONE_NUMBER", 0.7, r"(?<![\d.\-+/(] ?)(?P<phi>\d{3}[ \-]\d{4})(?=[ \-]*(?i:office|home|work|fax|mobile|cell)\b)"),
+        make_rule("telephone number before a word", "PHONE_NUMBER", 0.7, rf"(?<!\p{{L}})(?<![\d.\-+/(] ?)(?P<phi>{digits(6, '')})(?=[ \-]*(?i:office|home|work|fax|mobile|cell|desk|direct)\b)"),
+        make_rule("telephone number before a word", "PHONE_NUMBER", 0.7, rf"(?<!\p{{L}})(?<![\d.\-+/(] ?)(?P<phi>{digits(7, '')})(?=[^\d\n]{{1,20}}\b(?i:phone|telephone|fax|mobile)\b)"),
+        make_rule("telephone number on a line", "PHONE_NUMBER", 0.65, rf"^[ \t]*(?P<phi>{digits(7, line_end)})[ \t]*$"),
         make_rule("extension", "PHONE_NUMBER", 0.8, r"\b(?:ext\.?|extension|pager|beeper)[ .:#]*(?P<phi>\d{3,6})\b"),
     ]
 
@@ -310,21 +315,33 @@ _Word = r"(?!(?:[Aa]pt|[Ss]uite|[Uu]nit)\b)\p{Lu}[\p{L}\p{M}'’\-]*\.?"
 
 def _any_of(kind: str) -> str: return "(?:" + "|".join(sorted(map(re.escape, terms(kind)), key=len, reverse=True)) + ")"
 
+_other = r"[[\p{L}∆]--\p{Latin}]"  # a letter that is not Latin, and a sign that stands for one
+
+def _countries() -> str:
+    "A pattern of all countries and states."
+    return "|".join(sorted(map(re.escape, countries()), key=len, reverse=True))
+
 def foreign_address_rules() -> list[Rule]:
     "Streets of other countries with a number, street corners, and places behind a verb."
     first_number = r"(?:\d{1,6}[ \t]+)?"
+    small_letters = rf"\d{{1,6}}[ \t]+(?i:rue|avenue|boulevard|chemin|calle|avenida|rua|ulica|jalan)[ \t]+(?:{_small}[ \t]+)*\p{{L}}[\p{{L}}\p{{M}}'’\-]{{2,}}(?:[ \t]+{_Word}){{0,4}}"
     before = rf"{first_number}(?i:{_any_of('roads_before')})(?<=[\p{{L}}./])[ \t]+(?:{_small}[ \t]+)*{_Word}(?:[ \t]+(?:{_small}|{_Word})){{0,5}}"
     glued = rf"(?:{_Word}[ \t]+){{0,2}}\p{{Lu}}[\p{{L}}\p{{M}}\-]*{_any_of('roads_glued')}"
-    after = rf"(?:{_Word}[ \t]+){{1,2}}{_any_of('roads_after')}"
+    after = rf"{_Word}[ \t]+(?:\p{{L}}[\p{{L}}\p{{M}}\-]{{2,}}[ \t]+)?{_any_of('roads_after')}"
     corner = rf"(?:the[ ])?(?:corner|intersection|junction)[ ]of[ ][^\n,;]{{3,60}}?[ ]and[ ]{_Word}(?:[ ]{_Word}){{0,2}}"
     moved = (r"\b(?i:liv(?:es|ed|ing)|resid(?:es|ed|ing)|moved|resident|native|born|grew up|originally|retired|relocated|travel(?:s|led|ed)?|drove|works|visiting)[ \t\n]+"
              r"(?:(?i:alone|with \w+ \w+|back|here)[ \t\n]+)?(?:in|from|of|to|at|near|outside)[ \t\n]+")
     return [make_rule(name, "LOCATION", score, pattern) for name, score, pattern in (
         ("street abroad", 0.85, rf"(?<![\p{{L}}\d])(?P<phi>{before}{_house}|\d{{1,6}}[ \t]+{before})"),
+        ("street abroad", 0.85, rf"(?<![\p{{L}}\d])(?P<phi>{small_letters})(?!\p{{L}})"),
         ("street abroad", 0.85, rf"(?<![\p{{L}}\d])(?P<phi>{first_number}{glued}{_house}|\d{{1,6}}[ \t]+{glued})(?![\p{{L}}])"),
         ("street abroad", 0.85, rf"(?<![\p{{L}}\d])(?P<phi>{first_number}{after}{_house}|\d{{1,6}}[ \t]+{after})(?![\p{{L}}])"),
         ("word between numbers", 0.6, rf"(?<![\p{{L}}\d.,/\-])(?P<phi>\d{{2,6}}[ \t]+{_Word}(?:[ \t]+{_Word}){{0,3}}{_house})(?![\d.%/\-])"),
         ("street corner", 0.85, rf"(?P<phi>{corner})"),
+        ("street corner", 0.6, rf"(?<!\p{{L}})(?:(?i:at|to|on|from|in|of|near)|:)[ ](?P<phi>{_Word}(?:[ ]{_Word})?[ ]and[ ]{_Word}(?:[ ]{_Word})?{_house})(?!\d|[.,/]\d)"),
+        ("town before its country", 0.7, rf"^[ \t>|?*]*(?P<phi>{STOP}\p{{Lu}}[\p{{L}}\p{{M}} '’\-]{{2,40}}\p{{L}})[ \t]*\n[\s>|?*]*(?i:{_countries()})[ \t]*(?:\d|$)"),
+        ("town and postal code", 0.7, rf"\b(?:in|at|from|near)[ ](?P<phi>{STOP}{CITY}[ ](?:\d{{3}}[ ]\d{{2}}|\d{{5}}))(?!\d|[.,/]\d)"),
+        ("place in another script", 0.5, rf"(?<!\p{{L}})(?P<phi>{_other}{{3,}}(?:[ \-]{_other}{{2,}})*)(?!\p{{L}})"),
         ("part of a building", 0.6, rf"(?<![\p{{L}}\d])(?P<phi>(?i:apt|apartment|suite|ste|lgh)\b\.?[ \t]*#?\d{{1,5}}[A-Z]?)\b"),
         ("city behind a label", 0.9, rf"{EDGE}(?i:city|town|place of birth|birthplace|hometown|county){SEPARATOR}(?P<phi>{CITY})"),
         ("place behind a verb", 0.85, rf"{moved}(?P<phi>{STOP}{CITY}(?:,{_w}{STATE}\b)?)"),
@@ -334,23 +351,31 @@ def foreign_address_rules() -> list[Rule]:
 @lru_cache
 def _tail_pieces() -> dict[str, re.Pattern]:
     "What may follow a street."
-    from medllm_nb.lexicon import countries
-    named = "|".join(sorted(map(re.escape, countries()), key=len, reverse=True))
+    nation, code = rf"(?i:{_countries()})(?!\p{{L}})(?:[ ]\(\p{{L}}+\))?", r"(?:[A-Z]{1,2}-?[ ]?)?\d{4,6}(?:-\d{3,4})?"
     return {
         "between": re.compile(r"(?:[ \t]*[,\n][\s,>|?*]*|[ \t]+)", re.V1),
         "unit": re.compile(rf"{UNIT}", re.V1),
-        "country": re.compile(rf"(?i:{named})(?!\p{{L}})(?:[ ]\(\p{{L}}+\))?", re.V1),
-        "postal code": re.compile(r"(?:[A-Z]{1,2}-?[ ]?)?\d{4,6}(?:-\d{3,4})?(?:[ ][A-Z]{2}\b)?(?![\d/%]|[.,]\d)|\d{3}[ ]\d{2}(?!\d)|[A-Z]{1,2}\d[\dA-Z]?[ ]\d[A-Z]{2}\b", re.V1),
+        "road": re.compile(rf"(?:{_street_word}[ \t]+){{1,2}}(?:{'|'.join(r.capitalize() for r in terms('roads'))})\b\.?", re.V1),
+        "country": re.compile(nation, re.V1),
+        "postal code": re.compile(rf"{code}(?:[ ][A-Z]{{2}}\b)?(?![\d/%]|[.,]\d)|\d{{3}}[ ]\d{{2}}(?!\d)|[A-Z]{{1,2}}\d[\dA-Z]?[ ]\d[A-Z]{{2}}\b|[A-Z]\d[A-Z][ ]?\d[A-Z]\d\b", re.V1),
+        "short code": re.compile(r"(?<=\n[ \t]*)\d{3}(?=[ \t]*(?:\n|$))|\d{1,3}(?=[ \t]*\n[ \t]*\d{4,6}\b)", re.V1),
+        "nothing": re.compile(r"(?:nan|None|null|NULL)(?![\p{L}\d])", re.V1),  # what an export writes where a field is empty
         "province": re.compile(r"\p{Lu}{2,3}(?![\p{L}\d])", re.V1),
-        "city": re.compile(rf"{STOP}{CITY}(?!\p{{L}}|[ \t]*:)", re.V1),
+        "city": re.compile(rf"(?:S(?:t|aint)[ ])?{STOP}{CITY}(?!\p{{L}}|[ \t]*:)(?:[ ]\([^()\n]{{2,30}}\))?", re.V1),
+        "line": re.compile(rf"[^\n\d:,]{{2,40}}(?=[ \t]*[,\n][\s,>|?*]*(?:{nation}|(?:\p{{Lu}}{{2,3}}[ \n,]+)?{code}(?!\d)))", re.V1),
     }
+
+def _known_city(words_of: str) -> int:
+    "Length of the longest beginning that is a city; 0 where none is."
+    ends = [m.end() for m in re.finditer(r"[\p{L}\p{M}'’\-]+", words_of)]
+    return next((end for end in reversed(ends) if words_of[:end].lower() in all_cities()), 0)
 
 def address_start(
     text: str,  # a report
     start: int,  # of a street in it
 ) -> int:
-    "Where the address begins: a number before the house number belongs to it."
-    m = re.search(r"(?<![\p{L}\d.,/\-])\d{1,6}[ ]$", text[max(0, start - 8) : start])
+    "Where the address begins: a number before the house number belongs to it, and the other street of a corner."
+    m = re.search(r"(?<![\p{L}\d.,/\-])(?:\d{1,6}|\p{Lu}[\p{L}\p{M}\-]+[ ]and)[ ]$", text[max(0, start - 30) : start])
     return start - len(m[0]) if m else start
 
 def address_end(
@@ -359,21 +384,24 @@ def address_end(
     end: int,  # of the street
 ) -> int:
     "Where the address ends that begins with this street."
-    pieces, at, kept = _tail_pieces(), end, end
+    pieces, at, kept, last = _tail_pieces(), end, end, ""
     seen_code = bool(re.search(r"\d{5}$", text[start:end]))
     for _ in range(8):
         between = pieces["between"].match(text, at)
         if not between: break
-        kinds = ("unit", "country", "province", "city") if seen_code else ("unit", "postal code", "country", "province", "city")
-        found = [(kind, m) for kind in kinds if (m := pieces[kind].match(text, between.end()))]
+        found = [(kind, m) for kind, piece in pieces.items() if kind != "between" and not (seen_code and "code" in kind) and (m := piece.match(text, between.end()))]
         if not found: break
         kind, m = found[0]
-        seen_code = seen_code or kind == "postal code"
+        seen_code = seen_code or "code" in kind
         own_line = bool(re.search("[,\n]", between[0]))
-        if kind in ("province", "city") and not own_line and not re.search(r"\d\.?$", text[start:at]): break
-        at = m.end()
+        known = _known_city(m[0]) if kind == "city" else 0
+        certain = last == "city" or known and not is_word(m[0][:known]) or re.search(r"\d\.?$", text[start:at])
+        if kind in ("province", "city", "road") and not own_line and not certain: break
+        if kind == "line" and "\n" not in between[0]: break
         plain = any(is_word(w) for w in re.findall(r"\p{L}+", m[0]))
-        if kind in ("unit", "postal code", "country") or kind == "city" and not plain: kept = at
+        at = m.start() + known if known and not m[0].endswith(")") else m.end()
+        sure = kind not in ("province", "city") or known or kind == "city" and not plain or kind == "province" and last == "city" and kept == between.start()
+        kept, last = at if sure else kept, kind
     return kept
 
 # %% ../nbs/03_rules.ipynb #efbcc80e
