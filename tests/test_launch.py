@@ -44,7 +44,7 @@ def test_two_workers_one_lost_on_the_way_learn_what_one_process_does(project):
     write_json(project / "params.json", params.model_dump())
     process = subprocess.Popen(launch_command("medllm_nb.sft", TWO, project / "params.json"), cwd=project,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.time() + 300
+    deadline = time.time() + 600
     while not list((project / "artifacts" / ".cache" / "sft").glob("*/checkpoint-4/trainer_state.json")):
         assert process.poll() is None and time.time() < deadline, "no checkpoint"
         time.sleep(0.02)
