@@ -20,7 +20,7 @@ import numpy as np
 from .answers import abstains, parse_codes_answer, parse_diagnosis_answer, parse_labs_answer
 from .core import Record
 from .diagnoses import diagnosis_words, matched_code
-from .reward import code_likeness, declines, format_reward, value_reward
+from .correctness import code_likeness, declines, format_reward, value_reward
 
 # %% ../nbs/12_metrics.ipynb #1c6089b5
 class Answer(Record):

@@ -244,7 +244,7 @@ def run_monitor(
 
 def tuned_answers(root: Path) -> tuple[list[str], list[str]]:
     "Texts and tasks of what the tuned model answered on the test split; empty before there is an evaluation."
-    from medllm_nb.evaluate import Answer
+    from medllm_nb.metrics import Answer
     folder = root / "artifacts/evaluate/answers"
     rows = read_records(folder, Answer) if folder.is_dir() else []
     last = next((m for m in ("grpo", "sft", "tuned") if any(a.model == m for a in rows)), None)

@@ -16,8 +16,9 @@ import pandas as pd
 from pydantic import Field, ValidationError
 
 from .core import Example, Message, Record, StageParams, StructuredReport, load_params, project_root, read_records, write_aside, write_json, write_records
-from .evaluate import Answer, pick_examples
 from .instruct import write_jsonl
+from .likelihood import pick_examples
+from .metrics import Answer
 
 # %% ../nbs/12_review.ipynb #fa02a840
 class ReviewParams(StageParams):

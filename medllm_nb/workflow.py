@@ -21,7 +21,8 @@ import pandas as pd
 from pydantic import Field
 
 from .core import Example, StageParams, load_params, project_root, read_records, write_aside, write_json
-from .reward import correctness_reward, report_of
+from .correctness import correctness_reward
+from .reward import report_of
 
 # %% ../nbs/24_workflow.ipynb #5ebb16f3
 class WorkflowParams(StageParams):

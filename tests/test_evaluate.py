@@ -61,3 +61,25 @@ def test_a_stage_without_adapter_is_named_before_anything_runs(run):
     before = (run / "artifacts/metrics/evaluate.json").read_bytes()
     with pytest.raises(FileNotFoundError, match="evaluate.models names 'dpo'.*dvc repro dpo"): run_evaluate(EvaluateParams(models=["base", "dpo"]), run)
     assert (run / "artifacts/metrics/evaluate.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("favours", ["entailment", "neutral"])
+def test_entailment_is_judged_by_a_classifier_on_this_machine(tmp_path, favours):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+    from medllm_nb.faithfulness import entailment_judge
+    words = Tokenizer(models.WordLevel({w: i for i, w in enumerate(["[PAD]", "[UNK]", "potassium", "is", "high"])}, "[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(tmp_path)
+    labels = {"contradiction": 0, "entailment": 1, "neutral": 2}
+    model = BertForSequenceClassification(BertConfig(vocab_size=5, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8,
+                                                     label2id=labels, id2label={i: n for n, i in labels.items()}))
+    model.classifier.bias.data[labels[favours]] = 50.0
+    model.save_pretrained(tmp_path)
+    assert entailment_judge(str(tmp_path))(["potassium is high", "potassium"], "potassium is high. " * 300) == [favours == "entailment"] * 2
+
+
+def test_a_model_that_judges_no_entailment_is_refused(tmp_path):
+    from medllm_nb.faithfulness import entailment_judge
+    with pytest.raises(ValueError, match="entailment_model.*does not load"): entailment_judge(str(tmp_path))

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from medllm_nb.core import Example, StructuredReport, read_records, write_records
-from medllm_nb.evaluate import Answer
 from medllm_nb.instruct import read_jsonl
+from medllm_nb.metrics import Answer
 from medllm_nb.review import RUBRIC, Rating, ReviewItem, ReviewParams, read_ratings, run_review
 from medllm_nb.train import demo_examples
 
