@@ -93,7 +93,7 @@ def test_a_changed_template_is_refused(exported, tmp_path):
     load_exported(copy)
     template = copy / "merged" / "chat_template.jinja"
     template.write_text(template.read_text().replace("assistant\n", "assistant: "))
-    with pytest.raises(ExportError, match="not the one that the model was trained with"): load_exported(copy)
+    with pytest.raises(ExportError, match="not the one that was trained with"): load_exported(copy)
     (copy / "run.json").unlink()
     with pytest.raises(ExportError, match="no whole export"): load_exported(copy)
 
