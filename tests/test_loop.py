@@ -53,8 +53,8 @@ def project(tmp_path, tiny_model):
     return tmp_path
 
 
-LETTER = """Patient: O'CONNELL, Margaret   MRN: 00451234   DOB: 03/14/1950
-HISTORY: Mrs. O'Connell has had palpitations since March 3, 2024.
+LETTER = """Patient: O'QUIGGLEY, Margaret   MRN: 00451234   DOB: 03/14/1950
+HISTORY: Mrs. O'Quiggley has had palpitations since March 3, 2024.
 LABORATORY: Potassium 6.9 mmol/L (3.5-5.1), Creatinine 2.1 mg/dL (0.6-1.3)
 FINDINGS: ECG with peaked T waves."""
 RIGHT = "Potassium 6.9 mmol/L (reference 3.5-5.1): high\nCreatinine 2.1 mg/dL (reference 0.6-1.3): high"
@@ -70,7 +70,7 @@ def test_a_correction_becomes_a_new_version_that_serves(project, tmp_path_factor
         reload = lambda: client.post("/v1/models/reload", headers=root).raise_for_status().json()["model_version"]
         answer = ask()
         assert answer["model_version"] == "v1"
-        overridden = {"action": "override", "text": RIGHT + "\nMrs. O'Connell, MRN 00451234, must be called.", "reason": "misses the potassium"}
+        overridden = {"action": "override", "text": RIGHT + "\nMrs. O'Quiggley, MRN 00451234, must be called.", "reason": "misses the potassium"}
         client.post(f"/v1/answers/{answer['id']}/feedback", json=overridden, headers=ada).raise_for_status()
 
         # unreviewed, an override teaches nothing; with the reviewer's word it does
@@ -84,7 +84,7 @@ def test_a_correction_becomes_a_new_version_that_serves(project, tmp_path_factor
         assert [e.task for e in train if e.completion[0].content == RIGHT] == ["abnormal_labs"]
         assert {e.example_id: side for side in ("validation", "test") for e in read_records(project / "artifacts/split" / side, Example)} == before, "the test split moved"
         told = "".join(p.read_text() for p in (project / "artifacts").rglob("*") if p.suffix in (".jsonl", ".json", ".md", ".csv"))
-        assert "Connell" not in told and "00451234" not in told, "a patient's data in an artifact"
+        assert "Quiggley" not in told and "00451234" not in told, "a patient's data in an artifact"
 
         proposal = run_propose(RetrainParams(), project)
         assert (proposal["candidate"], proposal["serves"]) == ("v2", "v1") and proposal["reasons"]

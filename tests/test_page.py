@@ -156,6 +156,7 @@ def test_a_clinician_reads_asks_checks_and_overrides(visit):
 def test_a_reviewer_judges_without_the_patients_name_and_an_admin_sees_the_trail(visit):
     page = visit
     sign_in(page, "rita")
+    page.get_by_text("Queue", exact=True).click()
     expect(page.get_by_text("1 to review")).to_be_visible()
     expect(page.get_by_role("region", name="The report as the model saw it")).to_contain_text("Potassium 6.9")
     assert "connell" not in page.locator("body").inner_text().lower()
