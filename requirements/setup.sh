@@ -11,7 +11,6 @@ fi
 
 missing=()
 command -v tesseract > /dev/null || missing+=(tesseract-ocr)
-command -v chromium > /dev/null || missing+=(chromium)  # the page's tests look at it in a browser
 "$python" -c 'import ensurepip' 2> /dev/null || missing+=(python3.11-venv)
 if [ ${#missing[@]} -gt 0 ]; then
   install="apt-get update -qq && apt-get install -y -qq --no-install-recommends ${missing[*]}"
