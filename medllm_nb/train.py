@@ -241,6 +241,7 @@ def read_base(
 def loss_history(
     log: list[dict],  # a trainer's `state.log_history`
 ) -> list[dict]:
-    "Rows of step, split, loss, for the loss curves."
+    "Rows of step, split, loss, for the loss curves; a step that a resumed run looks at again counts once."
     named = {"loss": "train", "eval_loss": "validation"}
-    return [{"step": h["step"], "split": split, "loss": float(h[key])} for h in log for key, split in named.items() if key in h]
+    losses = {(h["step"], split): float(h[key]) for h in log for key, split in named.items() if key in h}
+    return [{"step": step, "split": split, "loss": loss} for (step, split), loss in losses.items()]
