@@ -31,7 +31,7 @@ if not (root / "artifacts/model").exists(): run_model(ModelParams(name=sys.argv[
 run_instruct(InstructParams(**yaml.safe_load((root / "params.yaml").read_text())["instruct"]), root)
 run_split(SplitParams(), root)
 run_sft(SftParams(max_steps=3, eval_steps=3, batch_size=2, rank=4, eval_examples=2), root)
-run_evaluate(EvaluateParams(max_per_task=2, max_new_tokens=4), root)
+run_evaluate(EvaluateParams(models=["base", "sft"], max_per_task=2, max_new_tokens=4), root)
 """
 
 
