@@ -378,6 +378,7 @@ def address_start(
     m = re.search(r"(?<![\p{L}\d.,/\-])(?:\d{1,6}|\p{Lu}[\p{L}\p{M}\-]+[ ]and)[ ]$", text[max(0, start - 30) : start])
     return start - len(m[0]) if m else start
 
+# %% ../nbs/03_rules.ipynb #b8d2f301
 def address_end(
     text: str,  # a report
     start: int,  # of a street in it
