@@ -49,8 +49,8 @@ def test_every_stage_leaves_its_numbers(project):
     assert metrics(project, "ingest")["reports"] > 20
     assert metrics(project, "deidentify")["recall"] > 0.9
     scores = metrics(project, "evaluate")
-    assert scores["models"] == ["base", "sft"] and "sft - base" in scores["change"]
-    for name in ("base", "sft"): assert {"perplexity", "rougeL", "bleu", "lab_f1", "diagnosis_accuracy"} <= set(scores[name])
+    assert scores["models"] == ["base", "sft", "grpo"] and "grpo - sft" in scores["change"]
+    for name in scores["models"]: assert {"perplexity", "rougeL", "bleu", "lab_f1", "diagnosis_accuracy"} <= set(scores[name])
     assert scores["base"]["perplexity"] != scores["sft"]["perplexity"], "the adapter changes nothing"
 
 
