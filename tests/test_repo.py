@@ -1,6 +1,7 @@
 "The repository keeps its own rules: notebooks clean and exported, parameters declared and documented, data flowing forward."
 import ast
 import filecmp
+import gc
 import os
 import re
 import subprocess
@@ -20,6 +21,15 @@ NOTEBOOKS = sorted((ROOT / "nbs").glob("*.ipynb"))
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 PROFILES = sorted(p.stem for p in (ROOT / "profiles").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_collection_while_parsing():
+    "A browser's greenlets, collected while `ast` builds a tree, upset Python 3.11's count of its depth (SystemError)."
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def run(*command, cwd):
