@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock
+
 from .core import StageParams, load_params, project_root, write_aside, write_json
 
 # %% ../nbs/07_model.ipynb #4e58e830
@@ -117,7 +119,9 @@ def fetch_model(
         package = name.removeprefix("pypi:")
         gguf = packaged_gguf(package)
         folder = Path(cache or project_root() / "artifacts" / ".cache" / "model") / f"{package}-{distribution(package).version}"
-        if not folder.exists(): convert_gguf(gguf, folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):  # two notebooks may be the first at once
+            if not folder.exists(): convert_gguf(gguf, folder)
         return str(folder)
     folder = Path(name).expanduser()
     if not folder.is_absolute() and name.startswith((".", "~")): folder = folder.resolve()

