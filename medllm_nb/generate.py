@@ -58,7 +58,8 @@ def merged_adapter(
     "The adapter added to the weights for the length of the block, where the weights are not quantised."
     from peft.tuners.lora import LoraLayer
     layers = [m for m in model.modules() if isinstance(m, LoraLayer) and not m.disable_adapters and not m.merged]
-    if not layers or not all(l.get_base_layer().weight.is_floating_point() for l in layers): yield; return
+    plain = lambda weight: type(weight).__name__ != "DTensor" and weight.is_floating_point()
+    if not layers or not all(plain(l.get_base_layer().weight) for l in layers): yield; return
     kept = [l.get_base_layer().weight.detach().clone() for l in layers]
     for layer in layers: layer.merge()
     try: yield
@@ -152,7 +153,7 @@ class ServerError(RuntimeError):
     "A server that does not answer as it should; the message says what to do, and never what was asked."
 
 # %% ../nbs/07_generate.ipynb #3a5a5e8f
-def _local(backend: Local, chats: list[list[dict]], max_new_tokens: int, samples: int, temperature: float, top_p: float, seed: int, bar) -> list[Completion]:
+def _local(backend: Local, chats: list[list[dict]], max_new_tokens: int, samples: int, temperature: float, top_p: float, seed: int, first: int, bar) -> list[Completion]:
     "Completions of the model in this process."
     import torch
     model, tokenizer = backend.model, backend.tokenizer
@@ -162,7 +163,7 @@ def _local(backend: Local, chats: list[list[dict]], max_new_tokens: int, samples
     off = nullcontext() if backend.adapter or not hasattr(model, "disable_adapter") else model.disable_adapter()
     with off, merged_adapter(model), torch.inference_mode():
         for batch in length_batches(list(map(len, prompts)), max(1, backend.batch_size // samples)):
-            streams = [random.Random(f"{seed} {i} {k}") for i in batch for k in range(samples)]
+            streams = [random.Random(f"{seed} {first + i} {k}") for i in batch for k in range(samples)]
             pick = lambda logits, rows: next_tokens(logits, temperature, top_p, [streams[r].random() for r in rows] if temperature else [])
             written = decode(model, [prompts[i] for i in batch], tokenizer.eos_token_id, tokenizer.pad_token_id, max_new_tokens, pick, samples)
             for at, ids in enumerate(written):
@@ -184,12 +185,12 @@ def _explained(error, backend: Server) -> ServerError:
     if isinstance(error, openai.BadRequestError): return ServerError(f"{where} refused a request as wrong (400): most often a prompt longer than its context")
     return ServerError(f"{where} failed ({getattr(error, 'status_code', type(error).__name__)}): see its log")
 
-def _served(backend: Server, chats: list[list[dict]], max_new_tokens: int, samples: int, temperature: float, top_p: float, seed: int, bar) -> list[Completion]:
+def _served(backend: Server, chats: list[list[dict]], max_new_tokens: int, samples: int, temperature: float, top_p: float, seed: int, first: int, bar) -> list[Completion]:
     "Completions of a server."
     import openai
     client = openai.OpenAI(base_url=backend.base_url, api_key=os.environ.get(backend.key_env) or "none", timeout=backend.timeout_s, max_retries=4)
     def ask(at: int) -> Completion:
-        try: answer = client.chat.completions.create(model=backend.model, messages=chats[at // samples], max_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed + at % samples)
+        try: answer = client.chat.completions.create(model=backend.model, messages=chats[at // samples], max_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed + first + at % samples)
         except openai.OpenAIError as e: raise _explained(e, backend) from None
         bar.update(1)
         if not answer.choices: raise ServerError(f"the server at {backend.base_url} sent an answer without a choice: see its log")
@@ -205,6 +206,7 @@ def generate(
     temperature: float = 0.0,  # 0 for greedy
     top_p: float = 1.0,  # probability of the set of tokens to draw from
     seed: int = 7,
+    first: int = 0,  # number of the first prompt, where several processes share them: each number has its own random numbers
     label: str | None = None,  # shown at a progress bar; none without
 ) -> list[Completion]:
     "The completions of each prompt, in order, a prompt's samples one after the other. `ServerError` says what is wrong with a server."
@@ -212,7 +214,7 @@ def generate(
     chats = [[m if isinstance(m, dict) else m.model_dump() for m in chat] for chat in prompts]
     if not chats: return []
     run = _local if isinstance(backend, Local) else _served
-    with tqdm(total=len(chats) * samples, desc=label, disable=label is None) as bar: return run(backend, chats, max_new_tokens, samples, temperature, top_p, seed, bar)
+    with tqdm(total=len(chats) * samples, desc=label, disable=label is None) as bar: return run(backend, chats, max_new_tokens, samples, temperature, top_p, seed, first, bar)
 
 def generate_answers(
     model,

@@ -14,11 +14,12 @@ import torch
 from conftest import ROOT, varied
 from safetensors.torch import load_file
 
-from medllm_nb.core import Example, write_json, write_records
+from medllm_nb.core import Example, read_records, write_json, write_records
+from medllm_nb.grpo import GrpoParams, Sample, start_grpo
 from medllm_nb.launch import launch_command
-from medllm_nb.model import ModelParams, run_model
+from medllm_nb.model import ModelParams, load_model, run_model
 from medllm_nb.sft import run_sft, start_sft
-from medllm_nb.train import SftParams
+from medllm_nb.train import SftParams, add_adapter, demo_examples
 
 TWO = ROOT / "profiles" / "accelerate" / "cpu.yaml"
 SMALL = dict(max_steps=12, eval_steps=4, max_seq_length=256, eval_examples=4, early_stopping_patience=99, accelerate=str(TWO))
@@ -63,6 +64,22 @@ def test_two_workers_one_lost_on_the_way_learn_what_one_process_does(project):
         np.testing.assert_allclose(history[history.split == split].loss, alone[alone.split == split].loss, rtol=1e-3)
     assert adapter.keys() == expected.keys()
     for name in expected: torch.testing.assert_close(adapter[name], expected[name], rtol=1e-2, atol=1e-4)
+
+
+def test_grpo_in_two_processes_samples_and_learns_what_one_does(project, tiny_model):
+    for split in ("train", "validation"): write_records(project / "artifacts" / "split" / split, demo_examples(), Example)
+    sft = SftParams(rank=4, alpha=8)
+    add_adapter(load_model(str(tiny_model))[0], sft).save_pretrained(project / "artifacts" / "sft" / "adapter")
+    write_json(project / "artifacts" / "sft" / "training.json", {"params": sft.model_dump(), "base": json.loads((project / "artifacts" / "model" / "model.json").read_text())})
+    small = dict(max_steps=2, eval_steps=1, eval_examples=2, group=4, prompts=2, max_completion_length=6, learning_rate=1e-2, patience=99, max_drop=9.0)
+    seen = []
+    for knobs in (dict(batch_size=4, accelerate=str(TWO)), dict(batch_size=8)):
+        metrics = start_grpo(GrpoParams(**small, **knobs), project)
+        samples = read_records(project / "artifacts" / "grpo" / "samples", Sample)
+        seen.append((sorted((s.step, s.example_id, s.text, round(s.advantage, 3)) for s in samples), metrics["last_reward"]))
+    (two, paid), (one, expected) = seen
+    assert two == one and len(one) == 16 and paid == pytest.approx(expected, abs=1e-4)  # the second step's samples are those of the updated model
+    assert any(advantage for *_, advantage in one)
 
 
 SHARD = """
