@@ -401,7 +401,7 @@ def mended_name(
     return test_names()[best[0]] if same_digits else None
 
 # %% ../nbs/04_labs.ipynb #b0fc2e8b
-TUMOUR_MARKER = re.compile(r"[ \t]*(?:19-9|125\b|15-3|27[.-])")   # CA 125 is no calcium
+TUMOUR_MARKER = re.compile(r"[ \t]*(?:19-9|125(?![.\d])|15-3|27[.-]29)")   # CA 125 is no calcium
 
 def named_labs(text: str) -> list[Lab]:
     "The results behind well-written names."
