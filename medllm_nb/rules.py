@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['REACH', 'DEGREES', 'TITLES', 'STOP', 'PARTICLE', 'WORD', 'SUFFIX', 'NAME', 'FULL_NAME', 'LAST_FIRST', 'EDGE',
            'SEPARATOR', 'RELATIONS', 'PHONE', 'EXTENSION', 'WRITTEN_DATES', 'CUED_DATES', 'STATE', 'ZIP', 'UNIT',
-           'ROAD', 'CITY', 'KIND', 'Rule', 'make_rule', 'apply_rules', 'ocr_tolerant', 'label_name_rules',
+           'ROAD', 'CITY', 'POSTCODE', 'KIND', 'Rule', 'make_rule', 'apply_rules', 'ocr_tolerant', 'label_name_rules',
            'context_name_rules', 'leading_name_rules', 'name_rules', 'labelled_number_rules', 'phone_rules',
            'number_rules', 'date_rules', 'age_rules', 'web_rules', 'address_rules', 'foreign_address_rules',
            'address_start', 'address_end', 'organization_rules', 'own_name']
@@ -131,6 +131,7 @@ def context_name_rules() -> list[Rule]:
         make_rule("name behind a verb", "PERSON", 0.85, rf"\b(?i:{_SPOKEN_WITH}){with_to}{blank}{_title}(?P<phi>{FULL_NAME})"),
         make_rule("name behind a title", "PERSON", 0.95, titled),
         make_rule("name behind a relation", "PERSON", 0.9, rf"\b(?i:{RELATIONS})s?{after_relation}{_title}(?P<phi>(?!I\b){NAME}){second}"),
+        make_rule("name behind a quotation", "PERSON", 0.6, rf"[\"”’',.!?][ ](?:says|said|asks|asked|adds|added|replied|explains|explained|writes|wrote)[ ]{_title}(?P<phi>{NAME})"),
         make_rule("name in an answer", "PERSON", 0.85, rf"(?i:\bname)\?[ \t\n]+(?:(?i:it is|it['’]s|my name is)[ ])?(?P<phi>{NAME})"),
         make_rule("name in a sentence", "PERSON", 0.85, rf"\b(?:[Mm]y name is|I am|[Pp]atient|pt)[ \t]+(?P<phi>{FULL_NAME})"),
     ]
@@ -159,6 +160,8 @@ _FOUR_DIGITS = r"(?=(?:[^\s,;)]*[\dOIl]){4})(?=[^\s,;)]*\d)"  # OCR reads 0 and 
 _VALUE = (rf"(?P<phi>{_FOUR_DIGITS}[\p{{L}}]{{0,6}}[\-/. ]?[\dOIlXx*][\dA-Za-z*]*(?:[\-/.][\dA-Za-z*]+)*"
           r"|\d{2,4}(?: \d{2,6}){1,3}(?!\d|\s?(?:mg|mL|g|%)))")
 
+_IBAN = r"[A-Za-z]{2}\d{2}(?=(?:[A-Za-z]*\d){6})[A-Za-z\d]{11,30}|[A-Z]{2}\d{2}(?:[ ][A-Z\d]{4}){2,7}(?:[ ][A-Z\d]{1,4})?"  # ISO 13616, with or without its blanks
+
 def labelled_number_rules() -> list[Rule]:
     "Record, account and insurance numbers and licences by their labels."
     mrn, ids = (rf"(?<![\p{{L}}\d/])(?i:{ocr_tolerant(terms(kind))})(?!\p{{L}})[.,]?{_NUMBER_SIGN}" for kind in ("record_number_labels", "number_labels"))
@@ -167,6 +170,7 @@ def labelled_number_rules() -> list[Rule]:
         make_rule("labelled number", "ID", 0.9, rf"{ids}{_VALUE}"),
         make_rule("social security number", "ID", 0.85, r"(?<![\d\-])(?P<phi>(?:\d{3}|[Xx*]{3})-(?:\d{2}|[Xx*]{2})-\d{4})(?![\d\-])"),
         make_rule("accession number", "ID", 0.6, r"(?<![\p{L}\d\-])(?P<phi>[A-Z]{1,4}\d{2}-\d{3,8}|[A-Z]{2,5}-\d{2,4}-\d{3,8})(?![\p{L}\d])"),
+        make_rule("account number", "ID", 0.8, rf"(?<![\p{{L}}\d])(?P<phi>{_IBAN})(?![\p{{L}}\d])"),
         make_rule("long number", "ID", 0.6, r"(?<![\p{L}\d.,\-])(?P<phi>\d{8,19})(?![\p{L}\d%]|[.,]\d)"),
     ]
 
@@ -175,7 +179,9 @@ _US_PHONE = (r"(?:(?:\+?1|001)[\s.\-]*)?(?:\(\d{3}\)[\s.\-]*|\d{3}[\s]*[.\-–/]
              r"|(?:\(\d{3}\)[ ]?|\d{3} )\d{3} \d{4}")  # (555) 123 4567
 _FOREIGN_PHONE = (r"(?:\+|00)(?=(?:[ ().\-]{0,3}\d){7,15}(?!\d))\d{1,3}(?:[ .\-]{0,2}(?:\(\d{1,4}\)|\d{1,8})){1,7}"  # +46 (0)8 928 571 38, 0044 20 7946 0958
                   r"|0\d{1,4}(?:[ .\-]\d{2,4}){2,4}"  # 0680 298 70 63, 01.84.17.61.18
-                  r"|0\d{3,4}[ \-]\d{6,7}")  # 0961-7596216
+                  r"|\+\(\d{1,3}\)[ ]?\d{6,10}"  # +(370) 63170669
+                  r"|\(0\d{2,4}\)[ \-]{0,2}\d{5,8}(?:[ ]\d{2,4})?"  # (02818) 40110 704
+                  r"|0\d{2,4}[ \-]\d{5,7}(?:[ ]\d{3,4})?")  # 0961-7596216
 _GROUPS = r"(?=(?:[ .\-]?\d){10,13}(?!\d))\d{2,4}(?:[ .\-]\d{3,4}){2,3}"  # 21 253 109 8211
 PHONE = rf"(?:{_US_PHONE}|{_FOREIGN_PHONE})"
 EXTENSION = r"(?:[ ,]*(?:x|ext\.?|extension)[ .:]*\d{1,6})?"
@@ -186,7 +192,7 @@ def phone_rules() -> list[Rule]:
     short = r"\d{3}[ .\-]?\d{4}(?![\d.,]*\d)|\(?\+?\d[\d ().\-/]{4,18}\d"
     line_end = r"[ \t]*$"
     digits = lambda least, end: rf"(?=(?:[ ().\-/]{{0,2}}\d){{{least},15}}{end})[(+]?\d[\d ().\-/]*\d"  # of a number in any grouping
-    said = r"\b(?i:call|phone|telephone|cell|mobile|fax|number|contact|reach|ring|text|dial|whatsapp)\w*\b[^\d\n]{1,30}?"
+    said = r"\b(?i:call|phone|telephone|cell|mobile|fax|number|contact|reach|ring|text|dial|whatsapp|answer)\w*\b[^\d\n]{1,30}?"
     before, after = r"(?<![\d.\-+/(])", r"(?![\d]|-\d|[.,]\d)"
     return [
         make_rule("labelled telephone number", "PHONE_NUMBER", 0.95, rf"{label}(?P<phi>(?:{PHONE}|{short}){EXTENSION})"),
@@ -286,7 +292,8 @@ _unit = rf"(?:,?[ \t\n]+(?:{UNIT}|(?i:apt|suite|unit|box)\.?[ \t]*[A-Z]\b))"
 _compass = r"[NSEW]{1,2}\b\.?"
 _street_word = r"(?:\p{Lu}[\p{L}'’.\-]*|\d{1,3}(?:st|nd|rd|th|ST|ND|RD|TH))"
 ROAD = rf"(?:{_compass}[ \t]+)?(?:{_street_word}[ \t]+){{1,4}}(?i:{'|'.join(terms('roads'))})\b\.?(?:[ \t]+{_compass})?"
-CITY = r"(?:(?:St|Mt|Ft|N|S|E|W)\.[ \t]*)?\p{Lu}[\p{L}\p{M}'’\-]+(?:[ \t]+(?:of|de|la|do|da|del|am|an|der|on|St\.|\p{Lu}[\p{L}\p{M}'’\-]+)){0,3}"
+CITY = (r"(?:(?:St|Mt|Ft|N|S|E|W)\.[ \t]*|['’](?=[sS]-\p{Lu}))?(?:\p{Lu}|(?<=['’])s-\p{Lu})[\p{L}\p{M}'’\-]+"
+        r"(?:[ \t]+(?:of|de|la|do|da|dos|das|del|di|du|am|an|im|der|on|nad|pod|los|las|sur|sous|bei|ob|aan|St\.|\p{Lu}[\p{L}\p{M}'’\-]+)){0,3}")
 _place = rf"(?:{_w}|,[ \t\n]*){CITY}(?:,?{_w}{STATE}\b\.?)(?:,?{_w}{ZIP})?"
 _MILITARY = r"(?:USNS|USNV|USCGC|USS|PSC|Unit)\b"  # a ship or a unit in the place of a street
 
@@ -304,14 +311,21 @@ def address_rules() -> list[Rule]:
         ("address", 0.9, rf"(?i)\b(?P<phi>(?:unit|psc)[ ]\d{{3,5}},?[ ]box[ ]\d{{3,5}}\s+(?:apo|fpo|dpo)[ ][a-z]{{2}}[ ]\d{{5}})"),
         ("city, state and ZIP", 0.9, rf"(?P<phi>(?<![\p{{L}}]){CITY},?{_w}{STATE},?{_w}{ZIP})"),
         ("city and state", 0.8, rf"\b(?:in|from|of|near|to|at|resides|lives)[ \t\n]+(?P<phi>{CITY},{_w}{STATE})\b"),
-        ("ZIP code", 0.9, r"\b(?i:zip(?: code)?|postal code|postcode)[ \t]*(?:[:=]|is\b)?[ \t]*(?P<phi>[A-Z]{0,2}\d[\dA-Z]{2,4}(?:[ \-][\dA-Z]{2,4})?)\b"),
+        ("ZIP code", 0.9, r"\b(?i:zip(?: code)?|postal code|postcode)[ \t]*(?:[:=]|is\b)?[ \t]*(?P<phi>[A-Z]{0,2}-?\d[\dA-Za-z]{1,5}(?:[ \-][\dA-Z]{2,4})?)\b"),
         ("address behind a label", 0.95, rf"{EDGE}(?i:{label}){SEPARATOR}(?P<phi>{rest_of_line}(?:\n[ \t]*{CITY},?[ \t]+{STATE},?[ \t]+{ZIP})?)"),
     )]
 
 # %% ../nbs/03_rules.ipynb #72cb7a84
-_house = r"(?:[ \t]+\d{1,4}[A-Za-z]?\b\.?)"
-_small = r"(?:d[aeiou]s?|dei|degli|dell|del|della|la|le|el|van|der|den|von|zu|y|e)"  # small words in a street's name
+_house = r"(?:,?[ \t]+(?:(?i:n[°ºr]\.?|nr?\.|no\.)[ ]?)?\d{1,4}(?:[ ]?[A-Za-z]\b)?(?:[/\-]\d{1,4}[A-Za-z]?)?\b\.?)"  # 25, 7a, N° 258, 6c/8
+_bare_house = r"(?:[ \t]+\d{1,4}[A-Za-z]?\b\.?)"
+_small = r"(?:d[aeiou]s?|dei|degli|dell|del|della|la|le|les|el|los|las|van|der|den|von|zu|zum|zur|am|y|e)"  # small words in a street's name
 _Word = r"(?!(?:[Aa]pt|[Ss]uite|[Uu]nit)\b)\p{Lu}[\p{L}\p{M}'’\-]*\.?"
+_names = rf"(?:(?:{_small}|d['’])[ \t]*)*{_Word}(?:[ \t]+(?:{_small}|{_Word})){{0,5}}"
+_in_small_letters = (r"(?:rue|avenue|boulevard|chemin|impasse|quai|allée?|montée|ruelle|faubourg|calle|avenida|paseo|rua|travessa|viale|piazza|ulica|jalan"
+                     r"|(?:place|passage|route|square|cours|voie|cité)(?=[ ]d['’eu]))")
+_hyphenated = r"-(?:Straße|Strasse|Str\.|Ring|Gasse|Weg|Allee|Platz|Hof|Ufer|Damm)"  # Anna-Siemsen-Ring
+POSTCODE = (r"(?:\d{3}[ ]\d{2}|\d{5}(?:-\d{3,4})?|\d{2}-\d{3}|(?!(?:19|20)\d\d\b)\d{4}(?:-\d{3}|[ ][A-Z]{2}\b)?"
+            r"|[A-Z]{1,2}\d[\dA-Z]?[ ]\d[A-Z]{2}\b|[A-Z]\d[A-Z][ ]?\d[A-Z]\d\b)")  # CZ, US, BR, PL, PT, NL, UK, CA
 
 def _any_of(kind: str) -> str: return "(?:" + "|".join(sorted(map(re.escape, terms(kind)), key=len, reverse=True)) + ")"
 
@@ -321,14 +335,21 @@ def _countries() -> str:
     "A pattern of all countries and states."
     return "|".join(sorted(map(re.escape, countries()), key=len, reverse=True))
 
+# %% ../nbs/03_rules.ipynb #72cb7a85
 def foreign_address_rules() -> list[Rule]:
     "Streets of other countries with a number, street corners, and places behind a verb."
     first_number = r"(?:\d{1,6}[ \t]+)?"
-    small_letters = rf"\d{{1,6}}[ \t]+(?i:rue|avenue|boulevard|chemin|calle|avenida|rua|ulica|jalan)[ \t]+(?:{_small}[ \t]+)*\p{{L}}[\p{{L}}\p{{M}}'’\-]{{2,}}(?:[ \t]+{_Word}){{0,4}}"
-    before = rf"{first_number}(?i:{_any_of('roads_before')})(?<=[\p{{L}}./])[ \t]+(?:{_small}[ \t]+)*{_Word}(?:[ \t]+(?:{_small}|{_Word})){{0,5}}"
-    glued = rf"(?:{_Word}[ \t]+){{0,2}}\p{{Lu}}[\p{{L}}\p{{M}}\-]*{_any_of('roads_glued')}"
+    small_letters = rf"\d{{1,6}},?[ \t]+(?i:{_in_small_letters})[ \t]+(?:(?:{_small}|l['’]|d['’])[ \t]*)*\p{{L}}[\p{{L}}\p{{M}}'’\-]{{2,}}(?:[ \t]+{_Word}){{0,4}}"
+    before = rf"{first_number}(?i:{_any_of('roads_before')})(?<=[\p{{L}}./])[ \t]+{_names}"
+    glued = rf"(?:{_Word}[ \t]+){{0,2}}\p{{Lu}}[\p{{L}}\p{{M}}\-]*(?:{_any_of('roads_glued')}|{_hyphenated})"
     after = rf"{_Word}[ \t]+(?:\p{{L}}[\p{{L}}\p{{M}}\-]{{2,}}[ \t]+)?{_any_of('roads_after')}"
-    corner = rf"(?:the[ ])?(?:corner|intersection|junction)[ ]of[ ][^\n,;]{{3,60}}?[ ]and[ ]{_Word}(?:[ ]{_Word}){{0,2}}"
+    other_street = rf"(?:(?i:{_in_small_letters}|{_any_of('roads_before')})[ ])?(?:{_small}[ ])*{_Word}(?:[ ](?:{_small}[ ])?{_Word}){{0,3}}{_bare_house}?"
+    corner = rf"(?i:the[ ])?(?i:corner|intersection|junction)[ ](?i:of)[ ][^\n,;]{{3,60}}?[ ](?i:and)[ ]{other_street}"
+    number = r"\d{1,6},?[ \t]+(?!(?:AM|PM|Units?|Days?|Hours?)\b)(?:\d{1,4},?[ \t]+)?"
+    to_unit = rf"{number}(?:\p{{Lu}}|(?i:{_in_small_letters})[ ])[^\n;:?!]{{1,60}}?(?:,?[ \t]+|[,\n][\s,>|?*]*)(?i:apt|apartment|suite|ste|lgh)\b\.?[ \t]*#?\d{{1,5}}[A-Z]?"
+    behind = rf"(?:\b(?:at|to|on|is|in)|:)[ ](?P<phi>\d{{1,6}},?[ ](?:\d{{1,4}},?[ ])?\p{{Lu}}\p{{Ll}}{{3,}}[\p{{L}}'’\-]*(?:[ ](?:{_small}|{_Word})){{0,4}}{_house}?)"
+    before_street = rf"(?:{_Word}[ ]){{1,4}}\d{{1,4}}[a-z]?(?=[ ](?:street|road|avenue|St\.(?=[ ]\p{{Ll}}|[ ]*$)))"
+    in_small = rf"\b(?:in|at|from|near)[ ](?P<phi>(?:\p{{Ll}}[\p{{Ll}}'’\-]+[ ]){{1,4}}{POSTCODE})(?!\d|[.,]\d)"
     moved = (r"\b(?i:liv(?:es|ed|ing)|resid(?:es|ed|ing)|moved|resident|native|born|grew up|originally|retired|relocated|travel(?:s|led|ed)?|drove|works|visiting)[ \t\n]+"
              r"(?:(?i:alone|with \w+ \w+|back|here)[ \t\n]+)?(?:in|from|of|to|at|near|outside)[ \t\n]+")
     return [make_rule(name, "LOCATION", score, pattern) for name, score, pattern in (
@@ -336,14 +357,21 @@ def foreign_address_rules() -> list[Rule]:
         ("street abroad", 0.85, rf"(?<![\p{{L}}\d])(?P<phi>{small_letters})(?!\p{{L}})"),
         ("street abroad", 0.85, rf"(?<![\p{{L}}\d])(?P<phi>{first_number}{glued}{_house}|\d{{1,6}}[ \t]+{glued})(?![\p{{L}}])"),
         ("street abroad", 0.85, rf"(?<![\p{{L}}\d])(?P<phi>{first_number}{after}{_house}|\d{{1,6}}[ \t]+{after})(?![\p{{L}}])"),
-        ("word between numbers", 0.6, rf"(?<![\p{{L}}\d.,/\-])(?P<phi>\d{{2,6}}[ \t]+{_Word}(?:[ \t]+{_Word}){{0,3}}{_house})(?![\d.%/\-])"),
+        ("word between numbers", 0.6, rf"(?<![\p{{L}}\d.,/\-])(?P<phi>\d{{2,6}}[ \t]+{_Word}(?:[ \t]+{_Word}){{0,3}}{_bare_house})(?![\d.%/\-])"),
+        ("street before its kind", 0.7, rf"(?<![\p{{L}}\d])(?P<phi>{before_street})"),
+        ("postal code behind a country", 0.6, rf"^[ \t>|?*]*(?i:{_countries()})(?:[ ]\(\p{{L}}+\))?[ ](?P<phi>\d{{4,6}})[ \t]*$"),
+        ("street and unit", 0.85, rf"(?<![\p{{L}}\d.,/\-])(?P<phi>{to_unit})\b"),
+        ("street in a letter", 0.6, behind),
+        ("town in a letter", 0.6, in_small),
         ("street corner", 0.85, rf"(?P<phi>{corner})"),
-        ("street corner", 0.6, rf"(?<!\p{{L}})(?:(?i:at|to|on|from|in|of|near)|:)[ ](?P<phi>{_Word}(?:[ ]{_Word})?[ ]and[ ]{_Word}(?:[ ]{_Word})?{_house})(?!\d|[.,/]\d)"),
+        ("street corner", 0.6, rf"(?<!\p{{L}})(?:(?i:at|to|on|from|in|of|near)|:)[ ](?P<phi>{_Word}(?:[ ]{_Word})?[ ]and[ ]{_Word}(?:[ ]{_Word})?{_bare_house})(?!\d|[.,/]\d)"),
         ("town before its country", 0.7, rf"^[ \t>|?*]*(?P<phi>{STOP}\p{{Lu}}[\p{{L}}\p{{M}} '’\-]{{2,40}}\p{{L}})[ \t]*\n[\s>|?*]*(?i:{_countries()})[ \t]*(?:\d|$)"),
-        ("town and postal code", 0.7, rf"\b(?:in|at|from|near)[ ](?P<phi>{STOP}{CITY}[ ](?:\d{{3}}[ ]\d{{2}}|\d{{5}}))(?!\d|[.,/]\d)"),
+        ("town and postal code", 0.7, rf"\b(?:in|at|from|near)[ ](?P<phi>{STOP}{CITY}[ ]{POSTCODE})(?!\d|[.,/]\d)"),
+        ("postal code", 0.6, r"(?<![\p{L}\d\-])(?P<phi>[A-Z]{1,2}\d[\dA-Z]?[ ]\d(?!ST|ND|RD|TH)[ABD-HJLNP-UW-Z]{2}|[ABCEGHJ-NPRSTVXY]\d[A-Z][ ]\d[A-Z]\d)(?![\p{L}\d\-])"),  # UK, Canada
         ("place in another script", 0.5, rf"(?<!\p{{L}})(?P<phi>{_other}{{3,}}(?:[ \-]{_other}{{2,}})*)(?!\p{{L}})"),
         ("part of a building", 0.6, rf"(?<![\p{{L}}\d])(?P<phi>(?i:apt|apartment|suite|ste|lgh)\b\.?[ \t]*#?\d{{1,5}}[A-Z]?)\b"),
         ("city behind a label", 0.9, rf"{EDGE}(?i:city|town|place of birth|birthplace|hometown|county){SEPARATOR}(?P<phi>{CITY})"),
+        ("place behind its kind", 0.8, rf"\b(?i:home ?(?:city|town)|(?:city|town|village|suburb) of)[ ](?P<phi>{STOP}{CITY})"),
         ("place behind a verb", 0.85, rf"{moved}(?P<phi>{STOP}{CITY}(?:,{_w}{STATE}\b)?)"),
     )]
 
@@ -357,11 +385,11 @@ def _tail_pieces() -> dict[str, re.Pattern]:
         "unit": re.compile(rf"{UNIT}", re.V1),
         "road": re.compile(rf"(?:{_street_word}[ \t]+){{1,2}}(?:{'|'.join(r.capitalize() for r in terms('roads'))})\b\.?", re.V1),
         "country": re.compile(nation, re.V1),
-        "postal code": re.compile(rf"{code}(?:[ ][A-Z]{{2}}\b)?(?![\d/%]|[.,]\d)|\d{{3}}[ ]\d{{2}}(?!\d)|[A-Z]{{1,2}}\d[\dA-Z]?[ ]\d[A-Z]{{2}}\b|[A-Z]\d[A-Z][ ]?\d[A-Z]\d\b", re.V1),
-        "short code": re.compile(r"(?<=\n[ \t]*)\d{3}(?=[ \t]*(?:\n|$))|\d{1,3}(?=[ \t]*\n[ \t]*\d{4,6}\b)", re.V1),
+        "postal code": re.compile(rf"{code}(?:[ ][A-Z]{{2}}\b)?(?![\d/%]|[.,]\d)|\d{{3}}[ ]\d{{2}}(?!\d)|\d{{2}}-\d{{3}}(?!\d)|[A-Z]{{1,2}}\d[\dA-Z]?[ ]\d[A-Z]{{2}}\b|[A-Z]\d[A-Z][ ]?\d[A-Z]\d\b", re.V1),
+        "short code": re.compile(r"(?<=\n[ \t]*)\d{3}(?=[ \t]*(?:\n|$))", re.V1),
         "nothing": re.compile(r"(?:nan|None|null|NULL)(?![\p{L}\d])", re.V1),  # what an export writes where a field is empty
-        "province": re.compile(r"\p{Lu}{2,3}(?![\p{L}\d])", re.V1),
-        "city": re.compile(rf"(?:S(?:t|aint)[ ])?{STOP}{CITY}(?!\p{{L}}|[ \t]*:)(?:[ ]\([^()\n]{{2,30}}\))?", re.V1),
+        "province": re.compile(rf"\p{{Lu}}{{2,3}}(?![\p{{L}}\d])|\d{{1,3}}(?=[ \t]*\n[\s>|?*]*(?:\d{{4,6}}\b|{nation}))", re.V1),
+        "city": re.compile(rf"(?:S(?:t|aint)[ ])?{STOP}{CITY}(?!\p{{L}}|[ ]?∆|[ \t]*:)(?:[ ]\([^()\n]{{2,30}}\))?", re.V1),
         "line": re.compile(rf"[^\n\d:,]{{2,40}}(?=[ \t]*[,\n][\s,>|?*]*(?:{nation}|(?:\p{{Lu}}{{2,3}}[ \n,]+)?{code}(?!\d)))", re.V1),
     }
 
@@ -429,12 +457,14 @@ def organization_rules() -> list[Rule]:
     name = r"\p{Lu}[\p{L}\d.'’&\-]+(?:[ \t]+(?:of|and|for|&|\p{Lu}[\p{L}\d.'’&\-]+)){0,6}"
     work = (r"\b(?i:works?|worked|working|employed|retired|job|position|employee|student|teaches|taught|volunteers|CEO)[ \t\n]+(?:(?i:as|for) (?i:an?|the) (?:\p{Ll}+[ \t\n]+){1,3})?"
             r"(?i:at|for|by|from|with|of)[ \t\n]+(?:the[ \t]+)?")
+    with_others = r"\p{Lu}[\p{L}'’\-]+(?:[ ]\p{Lu}[\p{L}'’\-]+)?[ ](?:&|und|og|och|és|i|y)[ ](?:Partner|Sons?|Söhne|Sohn|Co|co|Cie|fils|Associates|Hijos|társa|syn)\b\.?"
     partners = r"\p{Lu}[\p{Ll}'’]+(?:,[ ]\p{Lu}[\p{Ll}'’]+)?(?:,[ ]\p{Lu}[\p{Ll}'’]+[ ]and|[ ]&)[ ]\p{Lu}[\p{Ll}'’]+"
     return [make_rule(name_, "ORGANIZATION", score, pattern) for name_, score, pattern in (
         ("institution", 0.85, rf"(?<![\p{{L}}\-'’])(?P<phi>{run}{KIND}(?!\p{{L}}){not_a_place}{of_where})(?:,?[ \t]*(?:Inc|LLC|Ltd|PLLC|P\.?C)\b\.?)?"),
         ("institution", 0.85, rf"(?<![\p{{L}}\-'’])(?P<phi>{university}|{bare})"),
         ("institution behind a label", 0.9, rf"{EDGE}(?i:{labels}){SEPARATOR}(?P<phi>(?!\p{{L}}+[ \t]*:){name})"),
-        ("company", 0.8, r"(?<![\p{L}\d])(?P<phi>(?:[\p{L}\d][\p{L}\d&'’\-]*[ ]){1,3}(?i:inc|ltd|llc|gmbh|plc)\b\.?)"),
+        ("company", 0.8, r"(?<![\p{L}\d])(?P<phi>(?:[\p{L}\d][\p{L}\d&'’\-]*[ ]){1,3}(?i:inc|ltd|llc|gmbh|plc|pty|kft|zrt|oyj?|ltda|srl|sarl|s\.r\.l|d\.o\.o|s\.r\.o|v\.o\.s|s\.p\.a|sp\.[ ]z[ ]o\.o|a\.ş)\b\.?(?:[ ]&[ ]Co\.[ ]KG)?)"),
+        ("company", 0.8, rf"(?<![\p{{L}}\d])(?P<phi>{with_others})"),
         ("partners", 0.5, rf"(?<!\p{{L}})(?P<phi>{partners})(?![\p{{L}}'’])"),
         ("employer", 0.8, rf"{work}(?P<phi>{STOP}\p{{Lu}}[\p{{L}}\d'’&\-]+(?:,?[ \t]+(?:of|and|&|\p{{Lu}}[\p{{L}}\d'’&\-]+)){{0,5}})"),
     )]
@@ -450,7 +480,8 @@ def own_name(
 ) -> Span | None:
     "The span without generic words at its start; None where nothing specific is left."
     inside = re.findall(r"[\p{L}\p{M}'’\-]+", text[span.start : span.end])
-    if span.detector == "word between numbers": return None if any(is_word(w) and len(w) > 1 for w in inside) else span
+    if span.detector in ("word between numbers", "street in a letter"): return None if any(is_word(w) and len(w) > 1 for w in inside) else span
+    if span.detector == "town in a letter": return None if all(is_word(w) for w in inside) else span
     if span.detector == "partners": return span if all(w == "and" or w.lower() in all_last_names() or not is_word(w) for w in inside) else None
     if span.detector not in ("institution", "company"): return span
     start = span.start
