@@ -14,7 +14,9 @@ from pathlib import Path
 
 from .core import project_root, write_aside, write_json
 from .export import file_hash, git_state
+from .gate import accepted_of
 from .merge import attach_adapter, copy_adapter, load_16bit, merge_adapter
+from .metrics import read_contributions
 from .model import ModelError, template_hash
 
 # %% ../nbs/15_registry.ipynb #5e330e90
@@ -65,10 +67,13 @@ def register(
     if known := find_adapter(root, digest): return known
     version = f"v{1 + max((int(v[1:]) for v in versions(root)), default=0)}"
     metrics = {p.stem: json.loads(p.read_text()) for p in sorted((root / "artifacts" / "metrics").glob("*.json"))}
+    evaluated = root / "artifacts" / "evaluate"
+    scored = read_contributions(evaluated) if (evaluated / "contributions.parquet").is_file() else {}
     card, lock = root / "artifacts" / "export" / "README.md", root / "dvc.lock"
     with write_aside(registry_folder(root) / version) as aside:
         copy_adapter(source / "adapter", aside / "adapter", training["base"]["name"])
         if card.is_file(): shutil.copy2(card, aside / "README.md")
+        if stage in scored: write_json(aside / "scores.json", accepted_of(version, scored[stage]))
         write_json(aside / "run.json", {"version": version, "created": now(), "stage": stage, "adapter_sha256": digest, "training": training, "metrics": metrics,
                                         "git": git_state(root), "dvc_lock_sha256": file_hash(lock) if lock.is_file() else None} | notes)
     write_log(root, "register", version)
