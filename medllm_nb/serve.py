@@ -608,6 +608,7 @@ def audit_check(own: Own, principal: Annotated[Principal, needs("admin")]):
     "Whether the audit trail is whole."
     return audit.check(own.db)._asdict()
 
+# %% ../nbs/22_serve.ipynb #f3d023fc
 @admin.get("/usage")
 def usage(own: Own, principal: Annotated[Principal, needs("admin")], days: Annotated[int, Query(ge=1, le=3660)] = 30):
     "Answers and what was made of them, by model version and task; no text."
