@@ -5,22 +5,23 @@
 # %% auto #0
 __all__ = ['Own', 'bearer', 'sign_ins', 'reports', 'Task', 'Id', 'opinions', 'chats', 'admin', 'health', 'ABOUT', 'ServeParams',
            'Gateway', 'gateway', 'who', 'needs', 'session_only', 'Credentials', 'Me', 'Token', 'me_of', 'token_of',
-           'sign_in', 'renew', 'sign_out', 'NewPassword', 'me', 'password', 'oidc_login', 'oidc_callback', 'Stretch',
-           'Answer', 'Submitted', 'shown_answer', 'shown_report', 'keep', 'report_of', 'read_upload', 'mine', 'Pasted',
-           'submit', 'submit_file', 'Line', 'Lines', 'list_submissions', 'get_submission', 'delete_submission',
-           'within', 'answer', 'check_and_keep', 'Asked', 'ask', 'ask_file', 'get_answer', 'Said', 'give_feedback',
-           'Waiting', 'WaitingLine', 'review_queue', 'Rated', 'rate', 'ChatMessage', 'Chat', 'chat_case', 'options_of',
-           'chunk', 'chat_events', 'chat_completions', 'models', 'NewKey', 'list_keys', 'add_key', 'revoke_key',
-           'NewUser', 'UserChange', 'list_users', 'add_user', 'change_user', 'audit_rows', 'audit_check', 'usage',
-           'reload_models', 'healthz', 'readyz', 'metrics', 'errors', 'look_after', 'create_app', 'server', 'running',
-           'serve_cli']
+           'sign_in', 'renew', 'sign_out', 'NewPassword', 'me', 'password', 'oidc_login', 'oidc_callback',
+           'vouched_for', 'back_to_page', 'Ticket', 'oidc_token', 'Stretch', 'Answer', 'Submitted', 'shown_answer',
+           'shown_report', 'keep', 'report_of', 'read_upload', 'mine', 'Pasted', 'submit', 'submit_file', 'Line',
+           'Lines', 'list_submissions', 'get_submission', 'delete_submission', 'within', 'answer', 'check_and_keep',
+           'Asked', 'ask', 'ask_file', 'get_answer', 'Said', 'give_feedback', 'Waiting', 'WaitingLine', 'review_queue',
+           'Rated', 'rate', 'ChatMessage', 'Chat', 'chat_case', 'options_of', 'chunk', 'chat_events',
+           'chat_completions', 'models', 'NewKey', 'list_keys', 'add_key', 'revoke_key', 'NewUser', 'UserChange',
+           'list_users', 'add_user', 'change_user', 'audit_rows', 'audit_check', 'usage', 'drift', 'reload_models',
+           'healthz', 'readyz', 'metrics', 'errors', 'look_after', 'create_app', 'server', 'running', 'serve_cli']
 
 # %% ../nbs/22_serve.ipynb #445b4473
-import asyncio, json, os, secrets, sys, threading, time
+import asyncio, json, os, secrets, signal, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Literal
 
 import sqlalchemy as sa
@@ -33,7 +34,7 @@ from pydantic import BaseModel, Field
 from . import access, assist, audit, store
 from .access import Principal, Refused
 from .answers import abstains, lab_claims
-from .core import Lab, Report, Section, StageParams, content_id, load_key, load_params
+from .core import Lab, Report, Section, StageParams, content_id, load_key, load_params, project_root
 from .guidelines import Rule, breaches, load_guidelines
 from .database import Database, StoreBusy, StoreError, StoreFull, User, now, open_store
 from .ocr import IngestError
@@ -55,7 +56,7 @@ class ServeParams(StageParams):
     guidelines: str = ""
     max_new_tokens: int = Field(256, ge=1)
     max_report_chars: int = Field(12000, ge=200)
-    concurrency: int = Field(2, ge=1)
+    concurrency: int = Field(8, ge=1)
     queue: int = Field(16, ge=0)
     answer_timeout_s: float = Field(120, gt=0)
     upload_mb: float = Field(20, gt=0)
@@ -70,6 +71,7 @@ class ServeParams(StageParams):
     oidc_issuer: str = ""
     oidc_client_id: str = ""
     oidc_groups: dict[str, str] = {}
+    page: str = ""
 
 # %% ../nbs/22_serve.ipynb #760c8c55
 @dataclass
@@ -89,6 +91,8 @@ class Gateway:
     reader: assist.Reader | None = None
     oidc: object = None
     reload: object = None  # () -> new upstreams
+    root: Path | None = None  # the project whose monitoring the admin sees
+    tickets: dict = field(default_factory=dict)  # ticket -> (user, until when), from the hospital's sign-in to the page's
     warm: bool = False  # whether all is loaded
 
 def gateway(request: Request) -> Gateway: return request.app.state.gateway
@@ -185,12 +189,40 @@ async def oidc_login(request: Request, own: Own):
 
 @sign_ins.get("/oidc/callback", include_in_schema=False)
 async def oidc_callback(request: Request, own: Own) -> Token:
-    "Back from the hospital's sign-in."
+    "Back from the hospital's sign-in, and to the page if there is one."
+    try: user = await vouched_for(request, own)
+    except Refused:
+        if not own.params.page: raise
+        return RedirectResponse(own.params.page + "?refused=1", 303)
+    return back_to_page(own, user) if own.params.page else token_of(own, user)
+
+async def vouched_for(request: Request, own: Gateway) -> User:
+    "Whom the hospital's sign-in names."
     from authlib.common.errors import AuthlibBaseError
     if own.oidc is None: raise HTTPException(404, "no hospital sign-in is set up (serve.oidc_issuer)")
     try: claims = (await own.oidc.authorize_access_token(request))["userinfo"]
     except (AuthlibBaseError, KeyError, ValueError): raise Refused("the hospital's sign-in did not vouch for you: try again") from None
-    user = await asyncio.to_thread(access.sign_in_oidc, own.db, dict(claims), own.params.oidc_groups)
+    return await asyncio.to_thread(access.sign_in_oidc, own.db, dict(claims), own.params.oidc_groups)
+
+# %% ../nbs/22_serve.ipynb #88dfe51b
+def back_to_page(own: Gateway, user: User) -> RedirectResponse:
+    "The way back to the page, with a ticket."
+    ticket, moment = secrets.token_urlsafe(32), time.monotonic()
+    own.tickets = {t: kept for t, kept in own.tickets.items() if kept[1] > moment} | {ticket: (user.name, moment + 60)}
+    reply = RedirectResponse(own.params.page, 303)
+    reply.set_cookie("medllm_ticket", ticket, max_age=60, httponly=True, samesite="strict", secure=bool(own.params.certificate))
+    return reply
+
+class Ticket(BaseModel):
+    ticket: str = Field(max_length=64)
+
+@sign_ins.post("/oidc/token")
+def oidc_token(body: Ticket, request: Request, own: Own) -> Token:
+    "A token for the ticket that the hospital's sign-in left in the browser."
+    own.rates.take("sign-in", request.client.host if request.client else "", own.params.sign_ins_per_minute)
+    name, until = own.tickets.pop(body.ticket, ("", 0.0))
+    if until < time.monotonic(): raise Refused("this sign-in has been used, or is too old: sign in again")
+    with own.db.reading() as session: user = session.get(User, name)
     return token_of(own, user)
 
 # %% ../nbs/22_serve.ipynb #5468061b
@@ -576,10 +608,18 @@ def audit_check(own: Own, principal: Annotated[Principal, needs("admin")]):
     "Whether the audit trail is whole."
     return audit.check(own.db)._asdict()
 
+# %% ../nbs/22_serve.ipynb #f3d023fc
 @admin.get("/usage")
 def usage(own: Own, principal: Annotated[Principal, needs("admin")], days: Annotated[int, Query(ge=1, le=3660)] = 30):
     "Answers and what was made of them, by model version and task; no text."
     return {"items": store.usage(own.db, now() - timedelta(days=days))}
+
+@admin.get("/drift")
+def drift(own: Own, principal: Annotated[Principal, needs("admin")]):
+    "What the last `make monitor` found: counts, scores and alerts; no text."
+    path = own.root / "artifacts" / "metrics" / "monitor.json" if own.root else None
+    if path is None or not path.is_file(): raise HTTPException(404, "not monitored yet: run `make monitor`")
+    return json.loads(path.read_text(), parse_constant=lambda _: None)  # JSON knows no NaN
 
 @admin.post("/models/reload")
 async def reload_models(own: Own, principal: Annotated[Principal, needs("admin")]):
@@ -664,6 +704,7 @@ def create_app(
     pool: Pool,
     reader: assist.Reader | None = None,  # worker processes for uploads; None reads them in this process
     reload=None,  # () -> upstreams, for a new model
+    root: Path | None = None,  # the project, for what its monitoring found
 ) -> FastAPI:
     "The gateway as an ASGI application."
     from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -671,7 +712,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app):
         app.state.gateway = own = Gateway(params, db, pool, load_key("tokens"), load_key("surrogates"), metrics, Rates(), Queue(params.concurrency, params.queue, metrics),
-                                          Queue(1, params.queue, metrics), make_logger(), load_guidelines(params.guidelines), reader, reload=reload)
+                                          Queue(1, params.queue, metrics), make_logger(), load_guidelines(params.guidelines), reader, reload=reload, root=root)
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(32))
         if params.oidc_issuer: own.oidc = access.oidc_client(params.oidc_issuer, params.oidc_client_id, os.environ.get("MEDLLM_OIDC_SECRET", ""))
         seq, mac = audit.head(db)
@@ -694,11 +735,11 @@ def create_app(
 
 # %% ../nbs/22_serve.ipynb #7c4c4730
 def server(app: FastAPI, params: ServeParams):
-    "uvicorn's server for the gateway: TLS where there is a certificate, twenty seconds to finish at the end, no access log of its own."
+    "uvicorn's server for the gateway: TLS where there is a certificate, time to finish the answers under way at the end, no access log of its own."
     import uvicorn
     check_listen(params.host, params.certificate, params.certificate_key)
     return uvicorn.Server(uvicorn.Config(app, host=params.host, port=params.port, ssl_certfile=params.certificate or None, ssl_keyfile=params.certificate_key or None,
-                                         server_header=False, access_log=False, log_level="warning", timeout_graceful_shutdown=20, timeout_keep_alive=15, proxy_headers=False))
+                                         server_header=False, access_log=False, log_level="warning", timeout_graceful_shutdown=int(params.answer_timeout_s) + 1, timeout_keep_alive=15, proxy_headers=False))
 
 @contextmanager
 def running(app: FastAPI, params: ServeParams):
@@ -726,9 +767,11 @@ def serve_cli() -> None:
         upstreams = [OpenAIServer(url, params.answer_timeout_s) for url in params.upstreams] or [load_local()]
         reader = assist.Reader(timeout_s=params.upload_timeout_s)
     except (ValueError, RuntimeError, FileNotFoundError) as e: sys.exit(f"medllm-serve: {e}")
-    app = create_app(params, db, Pool(upstreams), reader, reload=None if params.upstreams else lambda: [load_local()])
+    app = create_app(params, db, Pool(upstreams), reader, reload=None if params.upstreams else lambda: [load_local()], root=project_root())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn ends its answers first, then sends the signal on
     print(f"gateway: http{'s' if params.certificate else ''}://{params.host}:{params.port}, model {upstreams[0].version}", flush=True)
     try: server(app, params).run()
+    except KeyboardInterrupt: pass
     finally:
         reader.close()
         db.close()

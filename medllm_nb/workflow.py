@@ -223,7 +223,7 @@ def service(
     db = open_store(str(folder / "store.db"))
     for name, roles in users.items(): access.add_user(db, name, PASSWORD, roles)
     params = ServeParams(port=port, requests_per_minute=6000, sign_ins_per_minute=600, **serve)
-    with running(create_app(params, db, Pool(upstreams()), reload=upstreams), params) as address, httpx.Client(base_url=address, timeout=600) as client:
+    with running(create_app(params, db, Pool(upstreams()), reload=upstreams, root=folder), params) as address, httpx.Client(base_url=address, timeout=600) as client:
         deadline = time.monotonic() + 900  # what it loads takes seconds, and minutes on a machine that has much else to do
         while client.get("/readyz").status_code == 503 and time.monotonic() < deadline: time.sleep(0.5)
         try: yield client, db

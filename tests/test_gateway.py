@@ -1,19 +1,14 @@
-"The running gateway from outside: who may do what, hostile input, floods, and what a crash leaves behind. Traffic goes to loopback only."
+"The running gateway from outside: who may do what, hostile input, floods. Traffic goes to loopback only."
 import concurrent.futures
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
 import time
 
 import httpx
 import openai
 import pytest
-from conftest import KEY, ROOT
 
-from medllm_nb import access, audit, store
+from medllm_nb import access, audit
 from medllm_nb.database import open_store
 from medllm_nb.serve import ServeParams, create_app, running
 from medllm_nb.upstream import Pool, Scripted
@@ -55,7 +50,7 @@ def people(service): return {name: service.client(name) for name in PEOPLE}
 
 # Every endpoint with the scope that it needs: `anyone` needs no token, `any` takes any, `session` any but an API key's.
 ENDPOINTS = {
-    ("POST", "/v1/token"): "anyone", ("GET", "/healthz"): "anyone", ("GET", "/readyz"): "anyone", ("GET", "/v1/oidc/login"): "anyone", ("GET", "/v1/oidc/callback"): "anyone",
+    ("POST", "/v1/token"): "anyone", ("GET", "/healthz"): "anyone", ("GET", "/readyz"): "anyone", ("GET", "/v1/oidc/login"): "anyone", ("GET", "/v1/oidc/callback"): "anyone", ("POST", "/v1/oidc/token"): "anyone",
     ("GET", "/openapi.json"): "anyone", ("GET", "/v1/me"): "any", ("POST", "/v1/token/renew"): "session", ("POST", "/v1/logout"): "session", ("POST", "/v1/password"): "session",
     ("GET", "/v1/keys"): "session", ("POST", "/v1/keys"): "session", ("DELETE", "/v1/keys/{id}"): "session",
     ("POST", "/v1/submissions"): "tasks", ("POST", "/v1/submissions/file"): "tasks", ("POST", "/v1/tasks/{task}"): "tasks", ("POST", "/v1/tasks/{task}/file"): "tasks",
@@ -63,7 +58,7 @@ ENDPOINTS = {
     ("POST", "/v1/answers/{id}/feedback"): "feedback", ("GET", "/v1/queue"): "review", ("POST", "/v1/answers/{id}/ratings"): "review",
     ("POST", "/v1/chat/completions"): "chat", ("GET", "/v1/models"): "chat",
     ("GET", "/v1/users"): "admin", ("POST", "/v1/users"): "admin", ("PATCH", "/v1/users/{name}"): "admin", ("GET", "/v1/audit"): "admin", ("GET", "/v1/audit/check"): "admin",
-    ("GET", "/v1/usage"): "admin", ("POST", "/v1/models/reload"): "admin", ("GET", "/metrics"): "admin",
+    ("GET", "/v1/usage"): "admin", ("GET", "/v1/drift"): "admin", ("POST", "/v1/models/reload"): "admin", ("GET", "/metrics"): "admin",
 }
 
 
@@ -217,47 +212,3 @@ def test_fuzzed_api_never_fails(service, people):
             if reply.status_code >= 500: failed.append(f"{operation.method.upper()} {operation.path} {reply.status_code}")
         check()
     assert sent > 100 and not failed, sorted(set(failed))
-
-
-RUN = """
-import asyncio, sys
-from medllm_nb.database import open_store
-from medllm_nb.serve import ServeParams, create_app, server
-from medllm_nb.upstream import Pool, Scripted
-params = ServeParams(port=int(sys.argv[2]))
-server(create_app(params, open_store(sys.argv[1]), Pool([Scripted(lambda m: "Potassium 6.9 mmol/L: high. " * 4, delay_s=0.1)])), params).run()
-"""
-
-
-def test_sigkill_in_the_middle_of_answers_loses_nothing_acknowledged(tmp_path):
-    place, port = str(tmp_path / "medllm.db"), free_port()
-    db = open_store(place)
-    access.add_user(db, "ada", PASSWORD, ["clinician"])
-    db.close()
-    process = subprocess.Popen([sys.executable, "-c", RUN, place, str(port)], env=os.environ | {"MEDLLM_KEY": KEY, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address, acknowledged = f"http://127.0.0.1:{port}", []
-    try:
-        for _ in range(4000):
-            try:
-                if httpx.get(f"{address}/readyz", timeout=30).status_code == 200: break
-            except httpx.TransportError: pass
-            time.sleep(0.1)
-        token = httpx.post(f"{address}/v1/token", json={"username": "ada", "password": PASSWORD}, timeout=300).json()["access_token"]
-        def ask(i):
-            try: reply = httpx.post(f"{address}/v1/tasks/abnormal_labs", json={"text": f"{LETTER} Case {i}."}, headers={"authorization": f"Bearer {token}"}, timeout=300)
-            except httpx.TransportError: return
-            if reply.status_code == 200: acknowledged.append(reply.json())
-        with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            waiting = [pool.submit(ask, i) for i in range(12)]
-            while len(acknowledged) < 3: time.sleep(0.05)
-            process.send_signal(signal.SIGKILL)
-            concurrent.futures.wait(waiting)
-    finally:
-        process.kill()
-        process.wait()
-    db = open_store(place)
-    kept = {a.id: a for a in store.answers(db, phi=True)}
-    assert len(acknowledged) >= 3 and all(kept[a["id"]].text == a["text"] for a in acknowledged)
-    assert {a["submission_id"] for a in acknowledged} <= {s.id for s in store.submissions(db)}
-    assert audit.check(db).whole and {r["object"] for r in audit.rows(db, 1000) if r["action"] == "answer"} == set(kept)
-    db.close()

@@ -85,3 +85,24 @@ def test_a_stolen_or_repeated_code_is_worth_nothing(gateway):
     assert browser.get(back.replace("state=", "state=x")).status_code == 401
     browser, back = sign_in(address, "s-ada")
     assert browser.get(back).status_code == 200 and browser.get(back).status_code == 401
+
+
+def test_who_came_from_the_page_goes_back_there_with_a_ticket_for_one_token(provider, tmp_path):
+    db, port = open_store(str(tmp_path / "medllm.db")), free_port()
+    os.environ["MEDLLM_OIDC_SECRET"] = "of the client, any with this provider"
+    params = ServeParams(port=port, oidc_issuer=provider, oidc_client_id="medllm", oidc_groups={"ward-7": "clinician"}, page="http://127.0.0.1:8501/")
+    with running(create_app(params, db, Pool([Scripted(lambda m: "x")])), params) as address:
+        browser, back = sign_in(address, "s-ada")
+        reply = browser.get(back)
+        assert (reply.status_code, reply.headers["location"]) == (303, "http://127.0.0.1:8501/")
+        assert all(w in reply.headers["set-cookie"] for w in ("medllm_ticket=", "HttpOnly", "SameSite=strict", "Max-Age=60"))
+        ticket = reply.cookies["medllm_ticket"]
+        assert ticket not in reply.headers["location"] + reply.text
+        redeem = lambda t: httpx.post(f"{address}/v1/oidc/token", json={"ticket": t}, timeout=60)  # noqa: E731
+        token = redeem(ticket)
+        assert token.status_code == 200 and token.json()["user"]["roles"] == ["clinician"]
+        assert [redeem(t).status_code for t in (ticket, "guess", "")] == [401, 401, 401], "good once"
+        browser, back = sign_in(address, "s-eve")
+        refused = browser.get(back)
+        assert refused.headers["location"] == "http://127.0.0.1:8501/?refused=1" and "medllm_ticket" not in refused.headers.get("set-cookie", "")
+    db.close()
