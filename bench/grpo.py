@@ -5,7 +5,7 @@
 From artifacts/sft of the laptop's run. The held-out reports are made by 01_sample's generator from a seed that the sample does not use, read by
 the pipeline's own structure and instruct; training prompts are the training split's. Each seed trains in a process of its own and is saved when
 it is done, so a run that is cut off goes on where it was. Scores: micro F1 of abnormal labs (greedy answers), and the mean correctness reward;
-95% intervals of the change from a bootstrap over patients. `--fast` lets oneDNN multiply in bf16 inside (float32 everywhere else): twice as fast.
+95% intervals of the change from a bootstrap over patients.
 """
 import argparse
 import json
@@ -66,9 +66,6 @@ def interval(before, after, n=2000) -> list[tuple[float, float]]:
 
 def one_seed(args, seed: int) -> dict:
     "SFT's and GRPO's answers on the held-out prompts, and the run's log."
-    if args.fast:
-        import torch
-        torch.backends.mkldnn.matmul.fp32_precision = "bf16"
     from peft import load_peft_weights, set_peft_model_state_dict
 
     from medllm_nb.core import Example, load_params, project_root, read_records
@@ -92,7 +89,6 @@ def main():
     parser.add_argument("--patients", type=int, default=40)
     parser.add_argument("--out", default="artifacts/bench-grpo")
     parser.add_argument("--param", nargs="*", default=[], help="knobs of section grpo, as KEY=JSON")
-    parser.add_argument("--fast", action="store_true")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     out = Path(args.out)
