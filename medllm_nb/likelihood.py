@@ -9,7 +9,7 @@ __all__ = ['pick_examples', 'reference_nll', 'perplexity', 'answer_logprobs']
 import math
 
 from .core import Example, Message
-from .generate import length_batches
+from .generate import length_batches, merged_adapter
 from .train import tokenize_example
 
 # %% ../nbs/12_likelihood.ipynb #11020ad9
@@ -37,13 +37,14 @@ def reference_nll(
     results = [(0.0, 0)] * len(rows)
     for batch in tqdm(length_batches([len(r["input_ids"]) for r in rows], batch_size), desc=label):
         width = max(len(rows[i]["input_ids"]) for i in batch)
-        pad = lambda key, value: torch.tensor([rows[i][key] + [value] * (width - len(rows[i][key])) for i in batch])
-        ids, learnt = pad("input_ids", tokenizer.pad_token_id).to(model.device), pad("completion_mask", 0).bool()
-        mask = torch.tensor([[1] * len(rows[i]["input_ids"]) + [0] * (width - len(rows[i]["input_ids"])) for i in batch]).to(model.device)
-        with torch.inference_mode(): logits = model(input_ids=ids, attention_mask=mask).logits
+        left = lambda key, value: torch.tensor([[value] * (width - len(rows[i]["input_ids"])) + (rows[i][key] if key else [1] * len(rows[i]["input_ids"])) for i in batch]).to(model.device)
+        ids, mask, learnt = left("input_ids", tokenizer.pad_token_id), left(None, 0), left("completion_mask", 0).bool()
+        kept = width - int(learnt.any(0).nonzero()[0]) + 1  # from the token before the first that counts
+        with merged_adapter(model), torch.inference_mode():
+            logits = model(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp(min=0), logits_to_keep=kept, use_cache=False).logits
         for at, i in enumerate(batch):
-            keep = learnt[at, 1:].to(model.device)
-            nll = cross_entropy(logits[at, :-1][keep].float(), ids[at, 1:][keep], reduction="sum")
+            keep = learnt[at, 1 - kept :]
+            nll = cross_entropy(logits[at, :-1][keep].float(), ids[at, 1 - kept :][keep], reduction="sum")
             results[i] = (nll.item(), int(keep.sum()))
     return results
 
