@@ -32,7 +32,7 @@ class EvaluateParams(StageParams):
     "Section `evaluate` of params.yaml."
     models: list[str] = Field(["base", "sft", "grpo"], min_length=1)
     servers: dict[str, dict[str, str]] = {}
-    batch_size: int = Field(16, ge=1)
+    batch_size: int = Field(32, ge=1)
     max_new_tokens: int = Field(96, ge=1)
     max_seq_length: int = Field(1024, ge=64)
     max_per_task: int = Field(16, ge=0)
