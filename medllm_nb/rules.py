@@ -313,7 +313,7 @@ def address_rules() -> list[Rule]:
         ("address", 0.9, rf"(?i)\b(?P<phi>(?:(?:unit|psc)[ ]\d{{3,5}},?[ ]box[ ]\d{{3,5}}|(?:usns|usnv|uscgc|uss)[ ][\p{{L}}'’\-]+)\s+(?:apo|fpo|dpo)[ ][a-z]{{2}}[ ]\d{{5}})"),
         ("city, state and ZIP", 0.9, rf"(?P<phi>(?<![\p{{L}}]){CITY},?{_w}{STATE},?{_w}{ZIP})"),
         ("city and state", 0.8, rf"\b(?:in|from|of|near|to|at|resides|lives)[ \t\n]+(?P<phi>{CITY},{_w}{STATE})\b"),
-        ("ZIP code", 0.9, r"\b(?i:zip(?: code)?|postal code|postcode)[ \t]*(?:[:=]|is\b)?[ \t]*(?P<phi>[A-Z]{0,2}-?\d[\dA-Za-z]{1,5}(?:[ \-][\dA-Z]{2,4})?)\b"),
+        ("ZIP code", 0.9, r"\b(?i:zip(?: code)?|postal code|postcode)[ \t]*(?:[:=]|is\b)?[ \t]*(?P<phi>[A-Z]{1,2}\d[\dA-Z]?[ ]\d[A-Z]{2}|[A-Z]\d[A-Z][ ]?\d[A-Z]\d|\d{2}-\d{3}|[A-Z]{0,2}-?\d[\dA-Za-z]{2,5}(?:[ \-][\dA-Z]{2,4})?)\b"),
         ("address behind a label", 0.95, rf"{EDGE}(?i:{label}){SEPARATOR}(?P<phi>{rest_of_line}(?:\n[ \t]*{CITY},?[ \t]+{STATE},?[ \t]+{ZIP})?)"),
     )]
 
