@@ -83,6 +83,7 @@ def _abbreviation_pattern(path: str) -> re.Pattern:
     names = [n for kind in abbreviation_table(path).values() for n in kind]
     return re.compile(rf"(?<![\w/-])(?:{'|'.join(map(re.escape, sorted(names, key=len, reverse=True)))})(?![\w/-])")
 
+# %% ../nbs/04_clean.ipynb #fb08ff5b
 def settled(
     meanings: dict[str, str],  # each with words that stand near it, divided by semicolons
     around: str,  # in small letters

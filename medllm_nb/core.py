@@ -38,7 +38,6 @@ class StageParams(BaseModel):
     "Base of a stage's parameters: unknown keys and values of the wrong type are errors."
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
-# %% ../nbs/00_core.ipynb #948d3076
 def load_params(
     cls: type[StageParams],  # the stage's parameter class
     section: str,  # its top-level key in params.yaml
@@ -350,7 +349,6 @@ def create_key(
     with os.fdopen(fd, "w") as f: f.write(os.urandom(32).hex())
     return path
 
-# %% ../nbs/00_core.ipynb #bbba6f24
 def load_key(
     purpose: str,  # what it is for: each purpose has its own key
 ) -> bytes:

@@ -224,7 +224,8 @@ CLINICAL_SHARE = 0.02  # of a text's words; reports have 5 to 25%, letters about
 def is_letter(
     text: str,  # a report, or something else
 ) -> bool:
-    "Whether hardly any word of a text is clinical or usual in reports; field labels do not count."
+    "Whether hardly any word of a text is clinical or usual in reports; field labels and eponyms do not count."
     all_words = [w.lower() for w in re.findall(r"\p{L}{3,}", text)]
-    clinical = sum(w in words("report_words") or is_clinical(w) and w not in words("labels") for w in all_words)
+    no_sign = words("labels") | words("eponyms")  # Mr. Becker makes no report
+    clinical = sum(w in words("report_words") or is_clinical(w) and w not in no_sign for w in all_words)
     return clinical < CLINICAL_SHARE * len(all_words) or not all_words

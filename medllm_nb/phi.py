@@ -20,7 +20,7 @@ from .core import Span
 from .lexicon import (all_cities, all_given_names, all_last_names, before_eponym_noun, clinical_use, common_words, countries, given_names, is_clinical, is_letter,
                                is_word, load_spacy, sure_cities, sure_given_names, surnames, terms, words)
 from .rules import (DEGREES, KIND, PARTICLE, STATE, TITLES, ZIP, Rule, address_end, address_rules, address_start, age_rules, apply_rules, date_rules,
-                             foreign_address_rules, name_rules, number_rules, organization_rules, own_name, web_rules)
+                             foreign_address_rules, known_city, name_rules, number_rules, organization_rules, own_name, web_rules)
 
 # %% ../nbs/03_phi.ipynb #87a6e15c
 def unwrap(
@@ -54,7 +54,7 @@ def _checksum_recognisers() -> tuple:
     from presidio_analyzer.predefined_recognizers import CreditCardRecognizer, IbanRecognizer
     return CreditCardRecognizer(), IbanRecognizer()
 
-_CODE = re.compile(r"(?<=[\p{L})][ \n,]{1,3}(?:nan[ \n]+)?)(?:\d{3}[ ]\d{2}|(?!(?:19|20)\d\d\b)\d{4,6})(?![\d/%]|[.,]\d|[ ]?(?:mg|mL|cc|units?)\b)")
+_CODE = re.compile(r"(?<=[\p{L})][ \n,]{1,3}(?:nan[ \n]+)?)(?:\d{3}[ ]\d{2}|\d{5}-\d{3,4}|(?!(?:19|20)\d\d\b)\d{4,6})(?![\d/%]|[.,]\d|[ ]?(?:mg|mL|cc|units?)\b)")
 _BEFORE_CODE = re.compile(r"(?:\p{L}[\p{L}\p{M}'’\-]+[ ]){0,3}\p{L}[\p{L}\p{M}'’\-]+(?=[ \n,]{1,3}(?:nan[ \n]+)?$)")
 
 def places_with_code(
@@ -73,15 +73,15 @@ def places_with_code(
 # %% ../nbs/03_phi.ipynb #4ee8983f
 STREETS = ("address", "address behind a label", "street abroad", "word between numbers", "street corner", "street and unit", "street in a letter", "part of a building")  # rules whose match an address may go on behind
 
-IN_LETTERS = ("street in a letter", "town in a letter")  # rules that in a report would find results and doses
+IN_LETTERS = ("street in a letter", "town in a letter", "company in a letter", "telephone number in a letter")  # rules that in a report would find results and doses
 
 def _with_capitals(text: str) -> str:
     "Each word with a capital, as long as before: what addresses are recognised by."
     return re.sub(r"(?<![\p{L}\p{M}'’])\p{Ll}", lambda m: m[0].upper() if len(m[0].upper()) == 1 else m[0], text)
 
-def _whole_address(text: str, span: Span) -> list[Span]:
+def _whole_address(text: str, span: Span, letter: bool) -> list[Span]:
     "A rule's finding with what belongs to it; empty where it has no word of its own."
-    own = own_name(text, span)
+    own = own_name(text, span, letter)
     if span.detector not in STREETS: return [own] if own else []
     start, end = address_start(text, span.start), address_end(text, span.start, span.end)
     return [span.model_copy(update={"start": start, "end": end})] if own or end > span.end else []  # a plain word between numbers is a street where a city or a code follows
@@ -92,10 +92,10 @@ def find_by_rules(
     "What the patterns and the checksums find; spans may overlap."
     found, letter = places_with_code(text), is_letter(text)
     for span in apply_rules(text, _all_rules()):
-        if span.detector not in IN_LETTERS or letter: found += _whole_address(text, span)
+        if span.detector not in IN_LETTERS or letter: found += _whole_address(text, span, letter)
     if letter and not re.search(r"\p{Lu}", text):  # typed without capitals
         written = _with_capitals(text)
-        for span in apply_rules(written, _address_rules()): found += _whole_address(written, span)
+        for span in apply_rules(written, _address_rules()): found += _whole_address(written, span, letter)
     if re.search(r"\d(?:[ \-]?[\dA-Z]){11}", text):  # no card or account is shorter
         for recogniser in _checksum_recognisers():
             results = recogniser.analyze(text, recogniser.supported_entities, None)
@@ -166,7 +166,8 @@ def known_name(
     return Span(start=run[first].start, end=run[last].end, entity=entity, score=0.45, detector="gazetteer")
 
 # %% ../nbs/03_phi.ipynb #08082ad1
-_AFTER_WHERE = re.compile(r"\b(?i:in|from|to|near|at)[ \n]$")
+_WHERE_WORD = r"\b(?i:in|from|to|near|at)[ \n]"
+_AFTER_WHERE, _AFTER_WHERE_ALL = re.compile(_WHERE_WORD + "$"), re.compile(_WHERE_WORD + r"(?=['’]?\p{L})")
 _IN_SENTENCE = re.compile(r"[\p{Ll},][ \n]$")
 
 def inside_sentence(
@@ -181,13 +182,14 @@ def unknown_name(
     text: str,  # a letter
 ) -> Span | None:
     "A run without the plain words that begin a sentence; None where nothing but plain words is left."
-    while run and run[0].kind == "word" and not inside_sentence(text, run[0].start): run = run[1:]
+    own_line = len(run) > 1 and re.search(r"(?:^|\n)[ \t>|?*]*$", text[: run[0].start]) and re.match(r"[ \t]*(?:\n|$)", text[run[-1].end :])
+    while run and not own_line and run[0].kind == "word" and not inside_sentence(text, run[0].start): run = run[1:]
     inside = bool(run) and inside_sentence(text, run[0].start)
-    telling = any(w.kind in ("unknown", "name", "place", "both") and w.end - w.start > 2 for w in run) and (inside or len(run) > 1 or run[0].kind != "both")
+    telling = any(w.kind in ("unknown", "name", "place", "both") and w.end - w.start > 2 for w in run) and (inside or len(run) > 1 or run[0].kind != "both" or text[run[0].start : run[0].end].lower() not in common_words())
     bare = [re.sub(r"['’]s$", "", text[w.start : w.end].lower()) for w in run]
     titled = inside and len(run) > 1 and not all(w in _stop_words() for w in bare) and not any(text[w.start : w.end].lower() in words("labels") for w in run)  # Capital Cube
     eponym = inside and any(text[w.start : w.end].lower() in words("eponyms") for w in run)
-    there = bool(run) and _AFTER_WHERE.search(text[max(0, run[0].start - 6) : run[0].start]) and any(w in all_cities() for w in bare)  # in OVAR
+    there = bool(run) and _AFTER_WHERE.search(text[max(0, run[0].start - 6) : run[0].start]) and any(w in all_cities() or w in all_last_names() for w in bare if len(w) > 2)  # in OVAR
     if not telling and not titled and not eponym and not there: return None
     return Span(start=run[0].start, end=run[-1].end, entity="PERSON", score=0.4, detector="gazetteer")
 
@@ -205,7 +207,12 @@ def find_by_gazetteer(
         run = _words_of(text, *m.span(), model)
         span = letter and unknown_name(run, text) or known_name(run, text)
         if span and not clinical_use(text, span.start, span.end) and not before_eponym_noun(text, span.end): found.append(span)
-    return found
+    return found + (_cities_behind_where(text) if letter else [])
+
+def _cities_behind_where(text: str) -> list[Span]:
+    "Cities of the lists behind 'in', 'from' and the like, with their words in small letters: from Novo mesto."
+    lengths = [(m.end(), known_city(text[m.end() : m.end() + 40])) for m in _AFTER_WHERE_ALL.finditer(text)]
+    return [Span(start=at, end=at + n, entity="LOCATION", score=0.45, detector="gazetteer") for at, n in lengths if " " in text[at : at + n]]
 
 def _without_capitals(text: str, model: str) -> list[Span]:
     "Names and places in lower case, with the unknown words beside them; in letters every unknown word."

@@ -8,7 +8,7 @@ __all__ = ['REACH', 'DEGREES', 'TITLES', 'STOP', 'PARTICLE', 'WORD', 'SUFFIX', '
            'ROAD', 'CITY', 'POSTCODE', 'KIND', 'Rule', 'make_rule', 'apply_rules', 'ocr_tolerant', 'label_name_rules',
            'context_name_rules', 'leading_name_rules', 'name_rules', 'labelled_number_rules', 'phone_rules',
            'number_rules', 'date_rules', 'age_rules', 'web_rules', 'address_rules', 'foreign_address_rules',
-           'address_start', 'address_end', 'organization_rules', 'own_name']
+           'known_city', 'address_start', 'address_end', 'organization_rules', 'own_name']
 
 # %% ../nbs/03_rules.ipynb #e7610875
 from functools import lru_cache
@@ -17,7 +17,7 @@ from typing import Iterable, NamedTuple
 import regex as re
 
 from .core import Span
-from .lexicon import all_cities, all_last_names, countries, is_word, terms, words
+from .lexicon import all_cities, all_last_names, common_words, countries, is_word, terms, words
 
 # %% ../nbs/03_rules.ipynb #5f29d646
 class Rule(NamedTuple):
@@ -85,7 +85,7 @@ STOP = rf"(?!(?i:{_labels})\b(?!['’])|{DEGREES}|{_STARTS}|\p{{L}}+[ \t]*[:#])"
 
 _cap = rf"{STOP}\p{{Lu}}[\p{{L}}\p{{M}}'’`\-]*\p{{L}}(?!\p{{L}})"  # O'Connell, García-López, STONE
 _initial = rf"{STOP}\p{{Lu}}(?:\.(?:[ ]?\p{{Lu}}\.)?|(?=[ \t,]|$))(?![\p{{L}}\d])"  # M. or M.A. or M
-PARTICLE = r"(?:(?<!\p{L})(?:de|del|della|der|den|di|da|dos|du|la|le|van|von|ten|ter|bin|ibn|al|el|y|S[tT]\.|Mc|De|La|Van|Von)[ \t]+)"
+PARTICLE = r"(?:(?<!\p{L})(?:de|del|della|der|den|di|da|das|dos|du|la|le|van|von|ten|ter|bin|ibn|al|el|y|S[tT]\.|Mc|De|La|Van|Von)[ \t]+)"
 WORD = rf"{PARTICLE}{{0,2}}{_cap}"
 SUFFIX = r"(?:,?[ \t]+(?:Jr|Sr|JR|SR|II|III|IV)\b\.?)?"
 NAME = rf"(?:{WORD}|{_initial})(?:[ \t]+(?:{WORD}|{_initial})){{0,3}}{SUFFIX}"
@@ -180,6 +180,7 @@ _US_PHONE = (r"(?:(?:\+?1|001)[\s.\-]*)?(?:\(\d{3}\)[\s.\-]*|\d{3}[\s]*[.\-–/]
 _FOREIGN_PHONE = (r"(?:\+|00)(?=(?:[ ().\-]{0,3}\d){7,15}(?!\d))\d{1,3}(?:[ .\-]{0,2}(?:\(\d{1,4}\)|\d{1,8})){1,7}"  # +46 (0)8 928 571 38, 0044 20 7946 0958
                   r"|0\d{1,4}(?:[ .\-]\d{2,4}){2,4}"  # 0680 298 70 63, 01.84.17.61.18
                   r"|\+\(\d{1,3}\)[ ]?\d{6,10}"  # +(370) 63170669
+                  r"|\(\d{2,3}\)(?:[ ]\d{3}){3}"  # (351) 925 474 995
                   r"|\(0\d{2,4}\)[ \-]{0,2}\d{5,8}(?:[ ]\d{2,4})?"  # (02818) 40110 704
                   r"|0\d{2,4}[ \-]\d{5,7}(?:[ ]\d{3,4})?")  # 0961-7596216
 _GROUPS = r"(?=(?:[ .\-]?\d){10,13}(?!\d))\d{2,4}(?:[ .\-]\d{3,4}){2,3}"  # 21 253 109 8211
@@ -203,6 +204,7 @@ def phone_rules() -> list[Rule]:
         make_rule("telephone number before a word", "PHONE_NUMBER", 0.7, rf"(?<!\p{{L}})(?<![\d.\-+/(] ?)(?P<phi>{digits(6, '')})(?=[ \-]*(?i:office|home|work|fax|mobile|cell|desk|direct)\b)"),
         make_rule("telephone number before a word", "PHONE_NUMBER", 0.7, rf"(?<!\p{{L}})(?<![\d.\-+/(] ?)(?P<phi>{digits(7, '')})(?=[^\d\n]{{1,20}}\b(?i:phone|telephone|fax|mobile)\b)"),
         make_rule("telephone number on a line", "PHONE_NUMBER", 0.65, rf"^[ \t]*(?P<phi>{digits(7, line_end)})[ \t]*$"),
+        make_rule("telephone number in a letter", "PHONE_NUMBER", 0.6, r"(?<![\p{L}\d.\-/(])(?P<phi>\d{3}-\d{4}|\d{3}[ ]\d{4})(?![\d/%\-]|[.,]\d)"),
         make_rule("extension", "PHONE_NUMBER", 0.8, r"\b(?:ext\.?|extension|pager|beeper)[ .:#]*(?P<phi>\d{3,6})\b"),
     ]
 
@@ -308,23 +310,23 @@ def address_rules() -> list[Rule]:
         ("address", 0.9, rf"(?<![\d./\-])(?P<phi>\d{{1,6}}[A-Z]?[ \t]+{ROAD}{_unit}?(?:,?{_place}|{city_alone})?(?:,?[ \t\n]+{ZIP})?)"),
         ("address", 0.9, rf"(?<![\d.,/\-])(?P<phi>(?:\d{{1,6}}[A-Z]?|{_MILITARY})[ \t]+{anything}{STATE},?{_w}{ZIP})"),
         ("address", 0.9, rf"(?P<phi>(?:\d{{3,6}}[ \t]+)?(?i:p\.?[ ]?o\.?[ ]?box)[ \t]+\d+(?:,?{_place})?)"),
-        ("address", 0.9, rf"(?i)\b(?P<phi>(?:unit|psc)[ ]\d{{3,5}},?[ ]box[ ]\d{{3,5}}\s+(?:apo|fpo|dpo)[ ][a-z]{{2}}[ ]\d{{5}})"),
+        ("address", 0.9, rf"(?i)\b(?P<phi>(?:(?:unit|psc)[ ]\d{{3,5}},?[ ]box[ ]\d{{3,5}}|(?:usns|usnv|uscgc|uss)[ ][\p{{L}}'’\-]+)\s+(?:apo|fpo|dpo)[ ][a-z]{{2}}[ ]\d{{5}})"),
         ("city, state and ZIP", 0.9, rf"(?P<phi>(?<![\p{{L}}]){CITY},?{_w}{STATE},?{_w}{ZIP})"),
         ("city and state", 0.8, rf"\b(?:in|from|of|near|to|at|resides|lives)[ \t\n]+(?P<phi>{CITY},{_w}{STATE})\b"),
-        ("ZIP code", 0.9, r"\b(?i:zip(?: code)?|postal code|postcode)[ \t]*(?:[:=]|is\b)?[ \t]*(?P<phi>[A-Z]{0,2}-?\d[\dA-Za-z]{1,5}(?:[ \-][\dA-Z]{2,4})?)\b"),
+        ("ZIP code", 0.9, r"\b(?i:zip(?: code)?|postal code|postcode)[ \t]*(?:[:=]|is\b)?[ \t]*(?P<phi>[A-Z]{1,2}\d[\dA-Z]?[ ]\d[A-Z]{2}|[A-Z]\d[A-Z][ ]?\d[A-Z]\d|\d{2}-\d{3}|[A-Z]{0,2}-?\d[\dA-Za-z]{2,5}(?:[ \-][\dA-Z]{2,4})?)\b"),
         ("address behind a label", 0.95, rf"{EDGE}(?i:{label}){SEPARATOR}(?P<phi>{rest_of_line}(?:\n[ \t]*{CITY},?[ \t]+{STATE},?[ \t]+{ZIP})?)"),
     )]
 
 # %% ../nbs/03_rules.ipynb #72cb7a84
 _house = r"(?:,?[ \t]+(?:(?i:n[°ºr]\.?|nr?\.|no\.)[ ]?)?\d{1,4}(?:[ ]?[A-Za-z]\b)?(?:[/\-]\d{1,4}[A-Za-z]?)?\b\.?)"  # 25, 7a, N° 258, 6c/8
 _bare_house = r"(?:[ \t]+\d{1,4}[A-Za-z]?\b\.?)"
-_small = r"(?:d[aeiou]s?|dei|degli|dell|del|della|la|le|les|el|los|las|van|der|den|von|zu|zum|zur|am|y|e)"  # small words in a street's name
+_small = r"(?:d[aeiou]s?|dei|degli|dell|del|della|la|le|les|el|los|las|aux?|sur|sous|en|van|der|den|von|zu|zum|zur|am|na|nad|pod|za|y|e)"  # small words in a street's name
 _Word = r"(?!(?:[Aa]pt|[Ss]uite|[Uu]nit)\b)\p{Lu}[\p{L}\p{M}'’\-]*\.?"
-_names = rf"(?:(?:{_small}|d['’])[ \t]*)*{_Word}(?:[ \t]+(?:{_small}|{_Word})){{0,5}}"
+_names = rf"(?:\d{{1,3}}[ ])?(?:(?:{_small}[ \t]|d['’])[ \t]*)*{_Word}(?:[ \t]+(?:{_small}|{_Word})){{0,5}}"
 _in_small_letters = (r"(?:rue|avenue|boulevard|chemin|impasse|quai|allée?|montée|ruelle|faubourg|calle|avenida|paseo|rua|travessa|viale|piazza|ulica|jalan"
-                     r"|(?:place|passage|route|square|cours|voie|cité)(?=[ ]d['’eu]))")
+                     r"|(?:place|passage|route|square|cours|voie|cité)(?=[ ](?:d['’eu]|\p{Lu})))")
 _hyphenated = r"-(?:Straße|Strasse|Str\.|Ring|Gasse|Weg|Allee|Platz|Hof|Ufer|Damm)"  # Anna-Siemsen-Ring
-POSTCODE = (r"(?:\d{3}[ ]\d{2}|\d{5}(?:-\d{3,4})?|\d{2}-\d{3}|(?!(?:19|20)\d\d\b)\d{4}(?:-\d{3}|[ ][A-Z]{2}\b)?"
+POSTCODE = (r"(?:\d{3}[ ]\d{2}|\d{5}(?:-\d{3,4})?|\d{2}-\d{3}|(?!(?:19|20)\d\d\b)\d{4}(?:-\d{3}|[ ]?[A-Z]{2}\b)?"
             r"|[A-Z]{1,2}\d[\dA-Z]?[ ]\d[A-Z]{2}\b|[A-Z]\d[A-Z][ ]?\d[A-Z]\d\b)")  # CZ, US, BR, PL, PT, NL, UK, CA
 
 def _any_of(kind: str) -> str: return "(?:" + "|".join(sorted(map(re.escape, terms(kind)), key=len, reverse=True)) + ")"
@@ -339,18 +341,18 @@ def _countries() -> str:
 def foreign_address_rules() -> list[Rule]:
     "Streets of other countries with a number, street corners, and places behind a verb."
     first_number = r"(?:\d{1,6}[ \t]+)?"
-    small_letters = rf"\d{{1,6}},?[ \t]+(?i:{_in_small_letters})[ \t]+(?:(?:{_small}|l['’]|d['’])[ \t]*)*\p{{L}}[\p{{L}}\p{{M}}'’\-]{{2,}}(?:[ \t]+{_Word}){{0,4}}"
+    small_letters = rf"\d{{1,6}}(?:[ ](?:[Bb]is|[Tt]er))?,?[ \t]+(?i:{_in_small_letters})[ \t]+(?:(?:{_small}|l['’]|d['’])[ \t]*)*\p{{L}}[\p{{L}}\p{{M}}'’\-]{{2,}}(?:[ \t]+{_Word}){{0,4}}"
     before = rf"{first_number}(?i:{_any_of('roads_before')})(?<=[\p{{L}}./])[ \t]+{_names}"
     glued = rf"(?:{_Word}[ \t]+){{0,2}}\p{{Lu}}[\p{{L}}\p{{M}}\-]*(?:{_any_of('roads_glued')}|{_hyphenated})"
-    after = rf"{_Word}[ \t]+(?:\p{{L}}[\p{{L}}\p{{M}}\-]{{2,}}[ \t]+)?{_any_of('roads_after')}"
+    after = rf"{_Word}[ \t]+(?:{_Word}[ \t]+){{0,2}}(?:\p{{L}}[\p{{L}}\p{{M}}\-]{{2,}}[ \t]+)?{_any_of('roads_after')}"
     other_street = rf"(?:(?i:{_in_small_letters}|{_any_of('roads_before')})[ ])?(?:{_small}[ ])*{_Word}(?:[ ](?:{_small}[ ])?{_Word}){{0,3}}{_bare_house}?"
-    corner = rf"(?i:the[ ])?(?i:corner|intersection|junction)[ ](?i:of)[ ][^\n,;]{{3,60}}?[ ](?i:and)[ ]{other_street}"
+    corner = rf"(?i:the[ ])?(?i:corner|intersection|junction)[ ](?i:of)[ ](?:[^\n,;]|(?<=\d),[ ]|,[ ](?=\d)){{3,60}}?[ ](?i:and)[ ]{other_street}"
     number = r"\d{1,6},?[ \t]+(?!(?:AM|PM|Units?|Days?|Hours?)\b)(?:\d{1,4},?[ \t]+)?"
     to_unit = rf"{number}(?:\p{{Lu}}|(?i:{_in_small_letters})[ ])[^\n;:?!]{{1,60}}?(?:,?[ \t]+|[,\n][\s,>|?*]*)(?i:apt|apartment|suite|ste|lgh)\b\.?[ \t]*#?\d{{1,5}}[A-Z]?"
-    behind = rf"(?:\b(?:at|to|on|is|in)|:)[ ](?P<phi>\d{{1,6}},?[ ](?:\d{{1,4}},?[ ])?\p{{Lu}}\p{{Ll}}{{3,}}[\p{{L}}'’\-]*(?:[ ](?:{_small}|{_Word})){{0,4}}{_house}?)"
-    before_street = rf"(?:{_Word}[ ]){{1,4}}\d{{1,4}}[a-z]?(?=[ ](?:street|road|avenue|St\.(?=[ ]\p{{Ll}}|[ ]*$)))"
+    behind = rf"(?:\b(?:at|to|on|is|in)|:)[ ](?P<phi>\d{{2,6}},?[ ](?:\d{{1,4}},?[ ])?\p{{Lu}}\p{{Ll}}{{3,}}[\p{{L}}'’\-]*(?:[ ](?:{_small}|{_Word})){{0,4}}{_house}?)"
+    before_street = rf"(?:{_Word}[ ]){{1,4}}\d{{1,4}}[A-Za-z]?(?=[ ](?:(?i:street|road|avenue)\b|St\.(?=[ ]\p{{Ll}}|[ ]*$)))"
     in_small = rf"\b(?:in|at|from|near)[ ](?P<phi>(?:\p{{Ll}}[\p{{Ll}}'’\-]+[ ]){{1,4}}{POSTCODE})(?!\d|[.,]\d)"
-    moved = (r"\b(?i:liv(?:es|ed|ing)|resid(?:es|ed|ing)|moved|resident|native|born|grew up|originally|retired|relocated|travel(?:s|led|ed)?|drove|works|visiting)[ \t\n]+"
+    moved = (r"\b(?i:live[sd]?|living|resid(?:es|ed|ing)|moved|resident|native|born|grew up|originally|retired|relocated|travel(?:s|led|ed)?|drove|works|visiting)[ \t\n]+"
              r"(?:(?i:alone|with \w+ \w+|back|here)[ \t\n]+)?(?:in|from|of|to|at|near|outside)[ \t\n]+")
     return [make_rule(name, "LOCATION", score, pattern) for name, score, pattern in (
         ("street abroad", 0.85, rf"(?<![\p{{L}}\d])(?P<phi>{before}{_house}|\d{{1,6}}[ \t]+{before})"),
@@ -363,6 +365,7 @@ def foreign_address_rules() -> list[Rule]:
         ("street and unit", 0.85, rf"(?<![\p{{L}}\d.,/\-])(?P<phi>{to_unit})\b"),
         ("street in a letter", 0.6, behind),
         ("town in a letter", 0.6, in_small),
+        ("post box abroad", 0.85, r"\b(?P<phi>(?i:postboks|postbus|postfach|boîte postale|apartado|caixa postal|casilla|pósthólf)[ ]\d{1,6})\b"),
         ("street corner", 0.85, rf"(?P<phi>{corner})"),
         ("street corner", 0.6, rf"(?<!\p{{L}})(?:(?i:at|to|on|from|in|of|near)|:)[ ](?P<phi>{_Word}(?:[ ]{_Word})?[ ]and[ ]{_Word}(?:[ ]{_Word})?{_bare_house})(?!\d|[.,/]\d)"),
         ("town before its country", 0.7, rf"^[ \t>|?*]*(?P<phi>{STOP}\p{{Lu}}[\p{{L}}\p{{M}} '’\-]{{2,40}}\p{{L}})[ \t]*\n[\s>|?*]*(?i:{_countries()})[ \t]*(?:\d|$)"),
@@ -379,13 +382,13 @@ def foreign_address_rules() -> list[Rule]:
 @lru_cache
 def _tail_pieces() -> dict[str, re.Pattern]:
     "What may follow a street."
-    nation, code = rf"(?i:{_countries()})(?!\p{{L}})(?:[ ]\(\p{{L}}+\))?", r"(?:[A-Z]{1,2}-?[ ]?)?\d{4,6}(?:-\d{3,4})?"
+    nation, code = rf"(?i:(?:(?:kingdom|republic)[ ]of[ ](?:the[ ])?)?(?:{_countries()}))(?!\p{{L}})(?:[ ]\(\p{{L}}+\))?", r"(?:[A-Z]{1,2}-?[ ]?)?\d{4,6}(?:-\d{3,4})?"
     return {
         "between": re.compile(r"(?:[ \t]*[,\n][\s,>|?*]*|[ \t]+)", re.V1),
         "unit": re.compile(rf"{UNIT}", re.V1),
         "road": re.compile(rf"(?:{_street_word}[ \t]+){{1,2}}(?:{'|'.join(r.capitalize() for r in terms('roads'))})\b\.?", re.V1),
         "country": re.compile(nation, re.V1),
-        "postal code": re.compile(rf"{code}(?:[ ][A-Z]{{2}}\b)?(?![\d/%]|[.,]\d)|\d{{3}}[ ]\d{{2}}(?!\d)|\d{{2}}-\d{{3}}(?!\d)|[A-Z]{{1,2}}\d[\dA-Z]?[ ]\d[A-Z]{{2}}\b|[A-Z]\d[A-Z][ ]?\d[A-Z]\d\b", re.V1),
+        "postal code": re.compile(rf"{code}(?:[ ]?[A-Z]{{2}}\b)?(?![\d/%]|[.,]\d)|\d{{3}}[ ]\d{{2}}(?!\d)|\d{{2}}-\d{{3}}(?!\d)|[A-Z]{{1,2}}\d[\dA-Z]?[ ]\d[A-Z]{{2}}\b|[A-Z]\d[A-Z][ ]?\d[A-Z]\d\b", re.V1),
         "short code": re.compile(r"(?<=\n[ \t]*)\d{3}(?=[ \t]*(?:\n|$))", re.V1),
         "nothing": re.compile(r"(?:nan|None|null|NULL)(?![\p{L}\d])", re.V1),  # what an export writes where a field is empty
         "province": re.compile(rf"\p{{Lu}}{{2,3}}(?![\p{{L}}\d])|\d{{1,3}}(?=[ \t]*\n[\s>|?*]*(?:\d{{4,6}}\b|{nation}))", re.V1),
@@ -393,7 +396,9 @@ def _tail_pieces() -> dict[str, re.Pattern]:
         "line": re.compile(rf"[^\n\d:,]{{2,40}}(?=[ \t]*[,\n][\s,>|?*]*(?:{nation}|(?:\p{{Lu}}{{2,3}}[ \n,]+)?{code}(?!\d)))", re.V1),
     }
 
-def _known_city(words_of: str) -> int:
+def known_city(
+    words_of: str,  # words, the first of which may begin a city
+) -> int:
     "Length of the longest beginning that is a city; 0 where none is."
     ends = [m.end() for m in re.finditer(r"[\p{L}\p{M}'’\-]+", words_of)]
     return next((end for end in reversed(ends) if words_of[:end].lower() in all_cities()), 0)
@@ -423,7 +428,7 @@ def address_end(
         kind, m = found[0]
         seen_code = seen_code or "code" in kind
         own_line = bool(re.search("[,\n]", between[0]))
-        known = _known_city(m[0]) if kind == "city" else 0
+        known = known_city(m[0]) if kind == "city" else 0
         certain = last == "city" or known and not is_word(m[0][:known]) or re.search(r"\d\.?$", text[start:at])
         if kind in ("province", "city", "road") and not own_line and not certain: break
         if kind == "line" and "\n" not in between[0]: break
@@ -458,6 +463,10 @@ def organization_rules() -> list[Rule]:
     work = (r"\b(?i:works?|worked|working|employed|retired|job|position|employee|student|teaches|taught|volunteers|CEO)[ \t\n]+(?:(?i:as|for) (?i:an?|the) (?:\p{Ll}+[ \t\n]+){1,3})?"
             r"(?i:at|for|by|from|with|of)[ \t\n]+(?:the[ \t]+)?")
     with_others = r"\p{Lu}[\p{L}'’\-]+(?:[ ]\p{Lu}[\p{L}'’\-]+)?[ ](?:&|und|og|och|és|i|y)[ ](?:Partner|Sons?|Söhne|Sohn|Co|co|Cie|fils|Associates|Hijos|társa|syn)\b\.?"
+    executive = r"(?:CEO|CFO|CTO|COO|president|founder|co-founder|chairman|chairwoman|owner|director)"
+    company = r"(?P<phi>\p{Lu}[\p{L}\d.&'’\-]*(?:[ ]\p{Lu}[\p{L}\d.&'’\-]*){0,3})"
+    spoken_of = rf"[Tt]he[ ]{company}[ ](?=(?:offices?|website|homepage|headquarters|store|branch)\b)|\bof[ ]{company}(?=[ ](?:is|was|became)[ ]the[ ]{executive}\b)"
+    turned = rf"\b(?:became|renamed|acquired by|bought by|sold to|merged with)[ ]{company}(?=[ ]in[ ](?:19|20)\d\d)"
     partners = r"\p{Lu}[\p{Ll}'’]+(?:,[ ]\p{Lu}[\p{Ll}'’]+)?(?:,[ ]\p{Lu}[\p{Ll}'’]+[ ]and|[ ]&)[ ]\p{Lu}[\p{Ll}'’]+"
     return [make_rule(name_, "ORGANIZATION", score, pattern) for name_, score, pattern in (
         ("institution", 0.85, rf"(?<![\p{{L}}\-'’])(?P<phi>{run}{KIND}(?!\p{{L}}){not_a_place}{of_where})(?:,?[ \t]*(?:Inc|LLC|Ltd|PLLC|P\.?C)\b\.?)?"),
@@ -465,6 +474,7 @@ def organization_rules() -> list[Rule]:
         ("institution behind a label", 0.9, rf"{EDGE}(?i:{labels}){SEPARATOR}(?P<phi>(?!\p{{L}}+[ \t]*:){name})"),
         ("company", 0.8, r"(?<![\p{L}\d])(?P<phi>(?:[\p{L}\d][\p{L}\d&'’\-]*[ ]){1,3}(?i:inc|ltd|llc|gmbh|plc|pty|kft|zrt|oyj?|ltda|srl|sarl|s\.r\.l|d\.o\.o|s\.r\.o|v\.o\.s|s\.p\.a|sp\.[ ]z[ ]o\.o|a\.ş)\b\.?(?:[ ]&[ ]Co\.[ ]KG)?)"),
         ("company", 0.8, rf"(?<![\p{{L}}\d])(?P<phi>{with_others})"),
+        ("company in a letter", 0.5, rf"{spoken_of}|{turned}"),
         ("partners", 0.5, rf"(?<!\p{{L}})(?P<phi>{partners})(?![\p{{L}}'’])"),
         ("employer", 0.8, rf"{work}(?P<phi>{STOP}\p{{Lu}}[\p{{L}}\d'’&\-]+(?:,?[ \t]+(?:of|and|&|\p{{Lu}}[\p{{L}}\d'’&\-]+)){{0,5}})"),
     )]
@@ -477,12 +487,15 @@ _KIND_ONLY = frozenset("hospitals centre center clinics associates group partner
 def own_name(
     text: str,  # the report
     span: Span,  # as a rule found it
+    letter: bool = False,  # whether the text is one: common words alone speak against a street there
 ) -> Span | None:
     "The span without generic words at its start; None where nothing specific is left."
     inside = re.findall(r"[\p{L}\p{M}'’\-]+", text[span.start : span.end])
-    if span.detector in ("word between numbers", "street in a letter"): return None if any(is_word(w) and len(w) > 1 for w in inside) else span
+    if span.detector == "street in a letter" or letter and span.detector == "word between numbers": return None if all(w.lower() in common_words() for w in inside) else span
+    if span.detector == "word between numbers": return None if any(is_word(w) and len(w) > 1 for w in inside) else span
     if span.detector == "town in a letter": return None if all(is_word(w) for w in inside) else span
     if span.detector == "partners": return span if all(w == "and" or w.lower() in all_last_names() or not is_word(w) for w in inside) else None
+    if span.detector == "company in a letter": return None if all(w.lower() in words("generic_institutions") | words("labels") for w in inside) else span
     if span.detector not in ("institution", "company"): return span
     start = span.start
     while (m := re.match(r"[\p{L}'’\-]+[ \t\n]+", text[start : span.end])) and m[0].strip().lower() in _LEAD: start += m.end()

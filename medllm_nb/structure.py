@@ -66,6 +66,7 @@ def specialty_points(
         points["discharge summary" if "imaging" in names else "clinic letter"] += 2
     return points
 
+# %% ../nbs/04_structure.ipynb #ef7865bb
 def find_specialty(
     text: str,
     given: str | None = None,  # what the file itself says
@@ -96,6 +97,7 @@ def mended_text(
         shift += len(e.becomes) - (e.end - e.start)
     return edited.text, mends
 
+# %% ../nbs/04_structure.ipynb #0c5a86eb
 def structure_report(
     deid: DeidReport,
     params: StructureParams = StructureParams(),
@@ -139,6 +141,7 @@ def _marked(text: str, start: int, end: int, marks: list[tuple[int, int, str, st
         at = b
     return out + html.escape(text[at:end])
 
+# %% ../nbs/04_structure.ipynb #da5cae9b
 def legend_html() -> str:
     "Which colour means what."
     swatches = [*ASSERTION_COLOURS.items(), *((f"lab {flag}", colour) for flag, colour in FLAG_COLOURS.items())]
@@ -216,6 +219,7 @@ def read_tables(params: StructureParams) -> None:
     words = DeidReport(report_id="", patient_key="", format="image", ocr_confidence=[0.0], text="FINDINGS: pleural effuslon, pnuemonia.")
     if params.engine == "local": structure_report(words, params)
 
+# %% ../nbs/04_structure.ipynb #682aa29b
 def describe(reports: list[StructuredReport]) -> dict[str, float]:
     "What was recognised, a report and in all."
     n = max(len(reports), 1)

@@ -95,3 +95,19 @@ def test_numbers_and_mails_on_text_that_nobody_here_wrote():
     ours, stock = find_phi(texts), find_phi_stock(texts)
     assert score_phi(texts, numbers, ours).loc["all", "recall"] > score_phi(texts, numbers, stock).loc["all", "recall"]
     assert score_phi(texts, everything, ours).loc["all", "precision"] > score_phi(texts, everything, stock).loc["all", "precision"]
+
+
+def test_accounts_and_codes_of_many_countries_are_found():
+    "Whatever the country: its bank account, in either case, and its postal code behind a label."
+    from faker import Faker
+    from medllm_nb.rules import address_rules, apply_rules, labelled_number_rules
+    for locale in ("en_GB", "de_DE", "fr_FR", "it_IT", "es_ES", "nl_NL", "pl_PL", "pt_BR", "sv_SE", "cs_CZ", "en_CA", "da_DK"):
+        fake = Faker(locale)
+        fake.seed_instance(7)
+        for account in (fake.iban(), fake.iban().lower()):
+            assert account in [covered(s, f"paid from {account} on") for s in apply_rules(f"paid from {account} on", labelled_number_rules())], (locale, account)
+        text = f"ZIP: {fake.postcode()}"
+        assert text[5:] in [covered(s, text) for s in apply_rules(text, address_rules())], (locale, text)
+
+
+def covered(span, text): return text[span.start : span.end]
