@@ -59,7 +59,8 @@ def numbers(text: str) -> list[tuple[float, int, int]]:
 FORMULAE = """patient patients doctor reports reported states stated denies denied report history noted
 non noncontributory contributory unremarkable remarkable negative positive significant otherwise reviewed known medical change changes
 present presents presented today comes came come return returns returned followup office clinic visit seen doing use used using complain complains
-complaint complaining evaluation year years old male female man woman gentleman lady boy girl currently did does yes yeah okay um uh really"""
+complaint complaining evaluation year years old male female man woman gentleman lady boy girl currently did does yes yeah okay um uh really
+mg mcg ml mm cm im iv po bid tid daily"""
 
 @lru_cache(1)
 def _stop_words() -> frozenset[str]:
