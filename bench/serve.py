@@ -97,7 +97,7 @@ async def in_process(args):
     from medllm_nb.upstream import LocalModel, Options, collect
     local = LocalModel(*load_16bit(args.model, "float32"), args.model)
     labs = ("potassium 6.9 mmol/L", "sodium 121 mmol/L", "hemoglobin 6.2 g/dL", "a troponin I of 2.1 ng/mL", "TSH 14 mIU/L in a patient who is tired", "ferritin 6 ng/mL", "a creatinine of 4.2 mg/dL", "lactate 7")
-    asks = [([{"role": "user", "content": f"What does {lab} mean? Answer in two sentences."}], Options(48)) for lab in labs]
+    asks = [([{"role": "user", "content": f"What does {lab} mean? Answer in two sentences."}], Options(args.tokens)) for lab in labs]
     await collect(local, asks[0][0], Options(4))  # warm
     began = time.perf_counter()
     alone = [await collect(local, *ask) for ask in asks]
