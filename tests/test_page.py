@@ -1,8 +1,12 @@
 "The clinician's page in a real browser against the real gateway: by keyboard, on a narrow screen, read by axe, and speaking with nobody else."
+import base64
+import io
+import json
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -47,12 +51,39 @@ def answers(messages):
     return "Potassium 6.9 mmol/L: high\nSodium 131 mmol/L: low\nCreatinine 2.1 mg/dL: high"
 
 
+ALERT = {"what": "input drifted: words, 231 to 402", "value": 0.4, "threshold": 0.2, "do": "look at reports of this kind and at how they are read; add some to data/ and train again"}
+RATE = {"n": 40, "rate": 0.25, "low": 0.14, "high": 0.4}
+MONITOR = {"days": 30, "until": "2026-11-24T09:00:00+00:00", "reports": 41, "answers": 44, "wording": None, "drifted": ["words"], "alerts": [ALERT],
+           "rates": {k: RATE for k in ("accept", "edit", "override", "flag_wrong", "flag_dangerous", "breach", "judged")}}
+
+
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
+def hospital():
+    "A real OpenID Connect provider, in which Noor is of ward 7."
+    port = free_port()
+    process, url = subprocess.Popen([sys.executable, "-m", "oidc_provider_mock", "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL), f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            try: httpx.get(f"{url}/.well-known/openid-configuration").raise_for_status(); break
+            except httpx.HTTPError: time.sleep(0.2)
+        for sub, groups in (("s-noor", ["ward-7"]), ("s-eve", ["visitors"])):
+            httpx.put(f"{url}/users/{sub}", json={"preferred_username": sub[2:], "groups": groups, "email": f"{sub}@example.org"}).raise_for_status()
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory, hospital):
     "The page's address, a gateway with a scripted model behind it."
     folder, port, page_port = tmp_path_factory.mktemp("page"), free_port(), free_port()
-    (folder / "params.yaml").write_text(f"page:\n  gateway: http://127.0.0.1:{port}\n")
-    with service(folder, lambda: [Scripted(answers, version="v2")], {"ada": ["clinician"], "rita": ["reviewer", "admin"]}, port):
+    (folder / "params.yaml").write_text(f"page:\n  gateway: http://127.0.0.1:{port}\n  sign_in: http://127.0.0.1:{port}/v1/oidc/login\n")
+    (folder / "artifacts/metrics").mkdir(parents=True)
+    (folder / "artifacts/metrics/monitor.json").write_text(json.dumps(MONITOR))
+    os.environ["MEDLLM_OIDC_SECRET"] = "of the client, any with this provider"
+    single = dict(oidc_issuer=hospital, oidc_client_id="medllm", oidc_groups={"ward-7": "clinician"}, page=f"http://127.0.0.1:{page_port}/")
+    with service(folder, lambda: [Scripted(answers, version="v2")], {"ada": ["clinician"], "bob": ["clinician"], "rita": ["reviewer", "admin"]}, port, **single):
         page = subprocess.Popen(page_command(PageParams(port=page_port)), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             for _ in range(240):
@@ -166,7 +197,118 @@ def test_a_reviewer_judges_without_the_patients_name_and_an_admin_sees_the_trail
     expect(page.get_by_text("Nothing waits for a review.")).to_be_visible()
     page.get_by_text("Admin", exact=True).click()
     expect(page.get_by_text("each chained to the one before")).to_be_visible()
-    expect(page.locator("td", has_text="abnormal_labs").first).to_be_visible()
+    expect(page.locator("td", has_text=ALERT["what"])).to_be_visible()
+    expect(page.locator("td", has_text="25% (14% to 40%)").first).to_be_visible()
+    expect(page.locator("td", has_text="List the abnormal labs").first).to_be_visible()
     look(page, "admin")
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("Password", exact=True)).to_be_visible()
+
+
+def pdf(text):
+    from reportlab.pdfgen.canvas import Canvas
+    out = io.BytesIO()
+    canvas = Canvas(out)
+    canvas.setFont("Helvetica", 9)
+    for i, line in enumerate(text.splitlines()): canvas.drawString(60, 780 - 18 * i, line)
+    canvas.save()
+    return out.getvalue()
+
+
+def drop(page, name, content, kind):
+    "A file let go over the page's field, as from a file manager."
+    held = page.evaluate_handle("""([name, content, kind]) => { const held = new DataTransfer();
+        held.items.add(new File([Uint8Array.from(atob(content), c => c.charCodeAt(0))], name, {type: kind})); return held; }""", [name, base64.b64encode(content).decode(), kind])
+    for event in ("dragenter", "dragover", "drop"): page.get_by_test_id("stFileUploaderDropzone").dispatch_event(event, {"dataTransfer": held})
+
+
+def test_a_dropped_pdf_is_answered_and_every_judgement_is_kept(visit):
+    page = visit
+    sign_in(page, "bob")
+    expect(page.get_by_label("Paste a report")).to_be_visible()
+    drop(page, "O'Connell.pdf", pdf(LETTER), "application/pdf")
+    expect(page.get_by_text("O'Connell.pdf")).to_be_visible()
+    look(page, "dropped")
+    page.get_by_role("button", name="Read report").click()
+    expect(page.get_by_role("region", name="The report, as sent")).to_contain_text("Potassium 6.9")
+    for task, action, words in (("List the abnormal labs", None, "Accepted by bob"), ("Propose a diagnosis", "Edit: mostly right", "Edited by bob"),
+                                ("Summarise the key findings", "Flag as wrong", "Flagged as wrong by bob"), ("Recommend next steps", "Override: I decide", "Overridden by bob")):
+        page.get_by_label("What do you want to know?").click()
+        page.keyboard.type(task)
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Ask", exact=True).click()
+        expect(page.get_by_text(f"{task}. Model v2")).to_be_visible()
+        if action is None: page.get_by_role("button", name="Accept this answer").click()
+        else:
+            page.get_by_text("Edit, override or flag").click()
+            page.get_by_text(action).click()
+            page.get_by_label("The answer as it should be").fill("Hyperkalemia, to be called now")
+            page.get_by_role("button", name="Send").click()
+        expect(page.get_by_text(words)).to_be_visible()
+    page.get_by_text("Edit, override or flag").scroll_into_view_if_needed()
+    expect(page.get_by_text(STANDING_LINE)).to_be_in_viewport()
+    look(page, "overridden")
+    page.get_by_text("History", exact=True).click()
+    expect(page.get_by_text("4 answers")).to_be_visible()
+
+
+def tab_to(page, target, most=60):
+    "Press Tab until a control has the focus: whoever has no mouse gets there too."
+    for _ in range(most):
+        if target.evaluate("e => e === document.activeElement || e.contains(document.activeElement)"): return
+        page.keyboard.press("Tab")
+    raise AssertionError("the keyboard does not get there")
+
+
+def test_on_a_narrow_screen_and_by_keyboard_alone(visit):
+    page = visit
+    page.set_viewport_size({"width": 400, "height": 800})
+    def fits(name):
+        look(page, f"narrow-{name}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400, f"{name} scrolls sideways"
+    def press(button, key="Enter"):
+        expect(button).to_be_visible()
+        tab_to(page, button)
+        page.keyboard.press(key)
+    expect(page.get_by_label("User name")).to_be_visible()
+    tab_to(page, page.get_by_label("User name")); page.keyboard.type("rita")
+    tab_to(page, page.get_by_label("Password", exact=True)); page.keyboard.type(PASSWORD); page.keyboard.press("Enter")
+    expect(page.get_by_label("Paste a report")).to_be_visible()
+    tab_to(page, page.get_by_label("Paste a report")); page.keyboard.insert_text(LETTER)
+    fits("new")
+    press(page.get_by_role("button", name="Read report"))
+    press(page.get_by_label("What do you want to know?"), "Tab")
+    press(page.get_by_role("button", name="Ask", exact=True))
+    expect(page.get_by_role("region", name="The answer")).to_be_visible()
+    fits("answer")
+    expect(page.get_by_text(STANDING_LINE)).to_be_in_viewport()
+    press(page.get_by_role("button", name="Accept this answer"))
+    expect(page.get_by_text("Accepted by rita")).to_be_visible()
+    for view in ("History", "Queue", "Admin"):
+        tab_to(page, page.get_by_role("radiogroup", name="View"))
+        page.keyboard.press("ArrowRight")
+        expect(page.get_by_role("heading", name=view, exact=True)).to_be_visible()
+        page.wait_for_timeout(1500)
+        fits(view.lower())
+    press(page.get_by_role("button", name="Sign out"))
+    expect(page.get_by_label("Password", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize("sub, let_in", [("s-noor", True), ("s-eve", False)])
+def test_the_hospitals_sign_in_leads_back_to_the_page(browser, address, sub, let_in):
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.route("**://cdn.jsdelivr.net/**", lambda r: r.abort())  # the provider's own style
+    page = context.new_page()
+    page.set_default_timeout(120_000)
+    page.goto(address)
+    page.get_by_role("link", name="Sign in with the hospital's account").click()
+    page.wait_for_url("**/oauth2/authorize**")
+    page.locator("input[name=sub]").fill(sub)
+    page.locator("button[type=submit], input[type=submit]").first.click()
+    page.wait_for_url(f"{address}/**")
+    if let_in:
+        expect(page.get_by_label("Paste a report")).to_be_visible()
+        expect(page.get_by_role("button", name="Sign out noor")).to_be_visible()
+    else: expect(page.get_by_text("did not let you in")).to_be_visible()
+    assert len(context.pages) == 1 and "ticket" not in page.url and "medllm_ticket" not in page.evaluate("document.cookie")
+    context.close()
