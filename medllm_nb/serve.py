@@ -483,8 +483,8 @@ class Chat(BaseModel):
 # %% ../nbs/22_serve.ipynb #9e9cbae8
 def chat_case(own: Gateway, chat: Chat, principal: Principal) -> SubmissionRecord:
     "All messages as one text, de-identified together, so that a name is one other name in all of them."
-    mark = "\n\n" + secrets.token_hex(8) + "\n\n"  # cannot be in any of them
-    text = mark.join(m.content for m in chat.messages)
+    mark = "\n\n\x1e\n\n"  # ASCII's record separator: nobody's number, as random letters and digits may be, and taken out of the messages
+    text = mark.join(m.content.replace("\x1e", " ") for m in chat.messages)
     record = assist.admit(report_of(text), principal.name, own.params.deidentify, own.surrogate_key)
     contents = record.deidentified.split(mark)
     if len(contents) != len(chat.messages): raise assist.Withheld("the messages could not be de-identified: send them one by one")
