@@ -8,7 +8,7 @@ __all__ = ['UNITS', 'ORDINALS', 'TENS', 'CARDINALS', 'LAST', 'SPELT', 'NUMBER_WO
            'SEVERITIES', 'DENIES_ALL', 'DENIED', 'COLOURS', 'spelt_number', 'numbers', 'stem', 'content', 'Fact',
            'Source', 'unit_after', 'lab_facts', 'number_facts', 'finding_facts', 'drug_facts', 'side_facts',
            'statement_facts', 'read_source', 'look_up', 'Slip', 'made_up', 'left_out', 'windows', 'entailment_judge',
-           'rates', 'per_hundred', 'marked']
+           'rates', 'marked']
 
 # %% ../nbs/12_faithfulness.ipynb #a882b60d
 import html, re
@@ -319,15 +319,6 @@ def rates(
     omission = len(left_out(answer, reference, judge)) / wanted if wanted else 0.0
     precision, recall = 1 - hallucination, 1 - omission  # who says nothing says nothing wrong, but leaves all out
     return {"hallucination": hallucination, "omission": omission, "factual_f1": 2 * precision * recall / (precision + recall) if precision + recall else 0.0}
-
-def per_hundred(
-    slips: list[list[Slip]],  # of each answer
-) -> dict[str, float]:
-    "Slips per 100 answers, as 'made up, critical' and so on."
-    found = {f"{d}, {s}": 0 for d in ("made up", "left out") for s in SEVERITIES}
-    for own in slips:
-        for slip in own: found[f"{slip.direction}, {slip.severity}"] += 1
-    return {k: 100 * n / max(1, len(slips)) for k, n in found.items()}
 
 # %% ../nbs/12_faithfulness.ipynb #9329e2e1
 COLOURS = {"critical": "#f08a8a", "major": "#f7c98b", "minor": "#f4efb0"}

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['GrpoParams', 'pick_prompts', 'load_policy', 'held_out_score', 'why_stop', 'Sample', 'write_samples', 'watch',
            'rollout', 'logged', 'grpo_arguments', 'sharded', 'build_grpo', 'train_grpo', 'curves', 'run_metrics',
-           'run_grpo', 'start_grpo']
+           'run_grpo']
 
 # %% ../nbs/11_grpo.ipynb #35d6deb4
 import json, os, shutil
@@ -268,14 +268,6 @@ def run_grpo(
     write_json(root / "artifacts" / "metrics" / "grpo.json", metrics | {"minutes": (time() - began) / 60})
     shutil.rmtree(work, ignore_errors=True)
     return metrics
-
-# %% ../nbs/11_grpo.ipynb #9f34d2d1
-def start_grpo(
-    params: GrpoParams,
-    root: str | Path | None = None,  # the project's root; found when not given
-) -> dict:
-    "`run_grpo` here, or in the processes of `params.accelerate`; metrics of the run."
-    return start(run_grpo, params, "grpo", root)
 
 # %% ../nbs/11_grpo.ipynb #e6d30acf
 #| eval: false

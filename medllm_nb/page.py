@@ -151,6 +151,7 @@ def sign_out(message: str = "") -> None:
     st.session_state.gateway, st.session_state.message = keep, message
     st.rerun()
 
+# %% ../nbs/23_page.ipynb #6ef9b443
 def enter(reply: dict) -> None:
     "Let in whom the gateway gave a token."
     gateway().token, st.session_state.user = reply["access_token"], reply["user"]

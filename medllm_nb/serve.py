@@ -98,6 +98,7 @@ class Gateway:
 def gateway(request: Request) -> Gateway: return request.app.state.gateway
 Own = Annotated[Gateway, Depends(gateway)]
 
+# %% ../nbs/22_serve.ipynb #1c1ffcb8
 bearer = HTTPBearer(auto_error=False, description="A token of POST /v1/token, or an API key (mk_...).")
 
 def who(request: Request, own: Own, given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> Principal:

@@ -59,7 +59,8 @@ def slices_of(
     "By report id, its slice in each of `DIMENSIONS`."
     words = {r.report_id: len(r.text.split()) for r in reports}
     low, high = np.quantile(list(words.values()), [1 / 3, 2 / 3]) if reports else (0, 0)
-    band = lambda n: f"up to {low:.0f} words" if n <= low else f"up to {high:.0f} words" if n <= high else f"over {high:.0f} words"
+    low, high = int(low), int(high)
+    band = lambda n: f"up to {low} words" if n <= low else f"{low + 1} to {high} words" if n <= high else f"over {high} words"
     return {r.report_id: {"specialty": r.specialty, "format": "scan" if r.ocr_confidence else "text", "OCR confidence": ocr_band(r.ocr_confidence),
                           "length": band(words[r.report_id]), "sex": sex(r.text), "age": age_band(r.text)} for r in reports}
 

@@ -15,10 +15,10 @@ from conftest import ROOT, varied
 from safetensors.torch import load_file
 
 from medllm_nb.core import Example, read_records, write_json, write_records
-from medllm_nb.grpo import GrpoParams, Sample, start_grpo
-from medllm_nb.launch import launch_command
+from medllm_nb.grpo import GrpoParams, Sample, run_grpo
+from medllm_nb.launch import launch_command, start
 from medllm_nb.model import ModelParams, load_model, run_model
-from medllm_nb.sft import run_sft, start_sft
+from medllm_nb.sft import run_sft
 from medllm_nb.train import SftParams, add_adapter, demo_examples
 
 TWO = ROOT / "profiles" / "accelerate" / "cpu.yaml"
@@ -54,7 +54,7 @@ def test_two_workers_one_lost_on_the_way_learn_what_one_process_does(project):
     assert process.wait(timeout=120) != 0
     assert not (project / "artifacts" / "sft").exists(), "a broken run left an output"
 
-    metrics = start_sft(params, project)
+    metrics = start(run_sft, params, "sft", project)
     assert metrics["resumed"] == 1 and metrics["steps"] == 12
     assert json.loads((project / "artifacts" / "sft" / "training.json").read_text())["processes"] == 2
     history, adapter = result_of(project)
@@ -74,7 +74,7 @@ def test_grpo_in_two_processes_samples_and_learns_what_one_does(project, tiny_mo
     small = dict(max_steps=2, eval_steps=1, eval_examples=2, group=4, prompts=2, max_completion_length=6, learning_rate=1e-2, patience=99, max_drop=9.0)
     seen = []
     for knobs in (dict(batch_size=4, accelerate=str(TWO)), dict(batch_size=8)):
-        metrics = start_grpo(GrpoParams(**small, **knobs), project)
+        metrics = start(run_grpo, GrpoParams(**small, **knobs), "grpo", project)
         samples = read_records(project / "artifacts" / "grpo" / "samples", Sample)
         seen.append((sorted((s.step, s.example_id, s.text, round(s.advantage, 3)) for s in samples), metrics["last_reward"]))
     (two, paid), (one, expected) = seen
