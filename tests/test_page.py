@@ -125,6 +125,12 @@ def look(page, name):
     if SHOTS: page.screenshot(path=Path(SHOTS) / f"page-{name}.png", full_page=True)
 
 
+def only(locator):
+    "The one element, once Streamlit has taken away what the last run of the page left."
+    expect(locator).to_have_count(1)
+    return locator
+
+
 def sign_in(page, name, password=PASSWORD):
     "By keyboard alone."
     page.get_by_label("User name").click()
@@ -167,10 +173,10 @@ def test_a_clinician_reads_asks_checks_and_overrides(visit):
     expect(page.get_by_text(STANDING_LINE)).to_be_visible()
     look(page, "answer")
 
-    page.get_by_text("Edit, override or flag").click()
-    page.get_by_text("Flag as dangerous").click()
+    only(page.get_by_text("Edit, override or flag")).click()
+    only(page.get_by_text("Flag as dangerous")).click()
     page.get_by_label("Why? (for the reviewer)").fill("Mrs. O'Connell's potassium must be called")
-    page.get_by_role("button", name="Send").click()
+    only(page.get_by_role("button", name="Send")).click()
     expect(page.get_by_text("Flagged as dangerous by ada")).to_be_visible()
     page.set_viewport_size({"width": 375, "height": 800})
     look(page, "narrow")
@@ -238,14 +244,14 @@ def test_a_dropped_pdf_is_answered_and_every_judgement_is_kept(visit):
         page.keyboard.press("Enter")
         page.get_by_role("button", name="Ask", exact=True).click()
         expect(page.get_by_text(f"{task}. Model v2")).to_be_visible()
-        if action is None: page.get_by_role("button", name="Accept this answer").click()
+        if action is None: only(page.get_by_role("button", name="Accept this answer")).click()
         else:
-            page.get_by_text("Edit, override or flag").click()
-            page.get_by_text(action).click()
-            page.get_by_label("The answer as it should be").fill("Hyperkalemia, to be called now")
-            page.get_by_role("button", name="Send").click()
+            only(page.get_by_text("Edit, override or flag")).click()
+            only(page.get_by_text(action)).click()
+            only(page.get_by_label("The answer as it should be")).fill("Hyperkalemia, to be called now")
+            only(page.get_by_role("button", name="Send")).click()
         expect(page.get_by_text(words)).to_be_visible()
-    page.get_by_text("Edit, override or flag").scroll_into_view_if_needed()
+    only(page.get_by_text("Edit, override or flag")).scroll_into_view_if_needed()
     expect(page.get_by_text(STANDING_LINE)).to_be_in_viewport()
     look(page, "overridden")
     page.get_by_text("History", exact=True).click()
