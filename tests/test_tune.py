@@ -7,8 +7,7 @@ import sys
 import pytest
 from conftest import ROOT, varied
 
-from medllm_nb.core import Example, write_records
-from medllm_nb.model import ModelParams, load_model, run_model
+from medllm_nb.model import load_model
 from medllm_nb.sft import run_sft
 from medllm_nb.train import SftParams
 from medllm_nb.tune import TuneParams, open_study, run_trial, run_tune, search
@@ -39,14 +38,6 @@ def test_two_processes_share_one_study(tmp_path):
     share = [sum(t.user_attrs["process"] == w.pid for t in study.trials) for w in workers]
     assert len(study.trials) in (30, 31) and min(share) >= 5, share
     assert 1e-4 < study.best_params["learning_rate"] < 1e-2
-
-
-@pytest.fixture
-def project(tmp_path, tiny_model):
-    (tmp_path / "params.yaml").write_text("{}\n")
-    for split in ("train", "validation"): write_records(tmp_path / "artifacts" / "split" / split, varied(8), Example)
-    run_model(ModelParams(name=str(tiny_model)), tmp_path)
-    return tmp_path
 
 
 def test_a_trial_that_learns_nothing_is_cut_short(project, tiny_model):
