@@ -117,10 +117,11 @@ def swap(
     text: str,
     table: dict[str, str],  # what to write for what
 ) -> str:
-    "The text with each key of a table replaced, whole words only, the longest first, in one pass."
+    "The text with each key of a table replaced, the longest first, in one pass: whole words, and numbers of five digits or more against letters too (MRN98765432)."
     if not table: return text
-    pattern = "|".join(re.escape(k) for k in sorted(table, key=len, reverse=True))
-    return re.sub(rf"(?<!\w)(?:{pattern})(?!\w)", lambda m: table[m.group()], text)
+    edge = lambda k: r"\d" if k.isdigit() and len(k) > 4 else r"\w"
+    pattern = "|".join(rf"(?<!{edge(k)}){re.escape(k)}(?!{edge(k)})" for k in sorted(table, key=len, reverse=True))
+    return re.sub(pattern, lambda m: table[m.group()], text)
 
 def back(record: SubmissionRecord) -> dict[str, str]:
     "surrogate -> original of a submission."
@@ -136,9 +137,9 @@ class Backwards:
     def feed(self, piece: str) -> str:
         "What can be given out now."
         self.held += piece
-        cut = len(self.held)
-        for i in range(max(0, len(self.held) - self.longest - 1), len(self.held)):
-            if (i == 0 or not self.held[i - 1].isalnum()) and any(k.startswith(self.held[i : i + len(k)]) for k in self.table): cut = i; break
+        cut = re.search(r"\w*$", self.held).start()
+        for i in range(max(0, len(self.held) - self.longest - 1), cut):
+            if (i == 0 or not re.match(r"\w", self.held[i - 1])) and any(k.startswith(self.held[i : i + len(k)]) for k in self.table): cut = i; break
         out, self.held = self.held[:cut], self.held[cut:]
         return swap(out, self.table)
 
