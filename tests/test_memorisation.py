@@ -42,8 +42,9 @@ def test_what_was_learnt_by_heart_is_found_and_nothing_where_nothing_was_learnt(
     shares = lambda: [sum(r["share"] for r in verbatim(model, tokenizer, side, 6, 6)) / len(side) for side in (members, others)]
 
     base = token_nats(model, tokenizer, both)
-    for attack, told in aucs(base, base).items(): assert 0.25 < told["auc"] < 0.75, f"{attack} claims to know what nobody learnt"
     assert max(exposures()) < 3 and max(shares()) < 0.2
+    learn(model, tokenizer, [canary(planted)], steps=5)  # something, but none of theirs
+    for attack, told in aucs(token_nats(model, tokenizer, both), base).items(): assert 0.25 < told["auc"] < 0.75, f"{attack} claims to know what nobody learnt"
 
     learn(model, tokenizer, [*members, canary(planted)], steps=150)
     for attack, told in aucs(token_nats(model, tokenizer, both), base).items(): assert told["auc"] > 0.9 and told["low"] > 0.7, f"{attack} misses what was learnt by heart"
