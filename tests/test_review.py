@@ -64,6 +64,7 @@ def test_pages_are_the_same_bytes_again_and_ratings_become_scores_and_examples(r
 
 
 def test_a_review_in_the_browser(root, browser, tmp_path):
+    from playwright import sync_api
     run_review(ReviewParams(), root)
     items = read_records(root / "artifacts/review/items", ReviewItem)
     context = browser.new_context(accept_downloads=True)
@@ -71,7 +72,9 @@ def test_a_review_in_the_browser(root, browser, tmp_path):
     page.on("request", lambda r: asked.append(r.url))
     page.on("pageerror", lambda e: errors.append(str(e)))
     page.on("dialog", lambda d: errors.append(d.message) if d.type == "alert" else d.accept())
+    progress = lambda text: sync_api.expect(page.locator("#progress")).to_have_text(text, timeout=20_000)
     page.goto((root / "artifacts/review/review-A.html").as_uri())
+    progress("0 of 4 rated")
     assert NASTY in page.inner_text("#answer") and "{{ 7*7 }}" in page.inner_text("#report")
     assert not {"base", "tuned"} & set(page.content().split()), "the page tells the model"
     for name in RUBRIC:  # by keyboard alone: to the first radio of the group, then to the last
@@ -79,9 +82,9 @@ def test_a_review_in_the_browser(root, browser, tmp_path):
         page.keyboard.press("Space"); page.keyboard.press("ArrowDown"); page.keyboard.press("ArrowDown")
     page.focus("#copy"); page.keyboard.press("Enter")
     page.fill("#edited", "Potassium 5.9: high"); page.fill("#comment", "made up <b>")
-    assert "1 of 4 rated" in page.inner_text("#progress")
+    progress("1 of 4 rated, kept in this browser")
     page.reload()
-    assert "1 of 4 rated" in page.inner_text("#progress"), "a reload loses the work"
+    progress("1 of 4 rated")
     page.click("#open")
     for _ in range(2):
         for name in RUBRIC: page.check(f"input[name={name}][value='1']")
@@ -106,9 +109,11 @@ CONTRAST = """() => {
 
 
 def test_the_page_is_accessible(root, browser):
+    from playwright import sync_api
     run_review(ReviewParams(), root)
     page = browser.new_page(viewport={"width": 360, "height": 800})
     page.goto((root / "artifacts/review/review-B.html").as_uri())
+    sync_api.expect(page.locator("#progress")).to_have_text("0 of 4 rated", timeout=20_000)
     bare = page.evaluate("() => [...document.querySelectorAll('input, textarea')].filter(e => !e.labels.length).length")
     assert bare == 0 and page.evaluate("document.documentElement.lang") == "en"
     assert page.evaluate("() => [...document.querySelectorAll('fieldset')].every(f => f.querySelector('legend'))")
