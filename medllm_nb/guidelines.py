@@ -17,7 +17,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from .assertion import assertions
-from .labs import find_labs, known_tests, own_value
+from .core import lab_tests
+from .labs import find_labs, own_value
 from .tasks import TASKS
 
 # %% ../nbs/12_guidelines.ipynb #1f01165e
@@ -31,7 +32,7 @@ class LabRule(BaseModel):
 
     @model_validator(mode="after")
     def _sound(self):
-        if self.name not in known_tests(): raise ValueError(f"no test is called {self.name!r}; see LABS_TABLE in 00_core")
+        if self.name not in lab_tests(): raise ValueError(f"no test is called {self.name!r}; see `tests` in medllm_nb/data/labs.yaml")
         if (self.above is not None) + (self.below is not None) + self.critical != 1: raise ValueError("lab needs one of above, below, critical")
         return self
 
@@ -96,7 +97,7 @@ def lab_holds(
     "Whether a result of the report meets the condition, whatever unit it is printed in."
     for lab in find_labs(report):
         if lab.name != rule.name: continue
-        value = own_value(lab.name, lab.value, lab.unit or known_tests()[lab.name].unit)
+        value = own_value(lab.name, lab.value, lab.unit or lab_tests()[lab.name].unit)
         if rule.critical and lab.critical: return True
         if value is not None and (rule.above is not None and value >= rule.above or rule.below is not None and value < rule.below): return True
     return False

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['BARE', 'NUMBER', 'UNIT', 'A_UNIT', 'DAMAGED_COUNT', 'DAMAGED_UNIT', 'RANGE', 'Limits', 'FLAG_WORDS', 'FLAG', 'GAP',
            'REST_BLANK', 'BREAKS', 'DUST', 'VALUE', 'EXPONENT', 'SAID', 'ROW', 'TUMOUR_MARKER', 'lab_tables',
-           'known_tests', 'test_names', 'name_pattern', 'parse_number', 'unit_spellings', 'unit_key', 'normal_unit',
-           'damaged_unit', 'ucum_code', 'unit_factor', 'convert_lab', 'parse_range', 'flag_of', 'Tail', 'read_tail',
-           'filler_pattern', 'dose_pattern', 'other_test_pattern', 'Reading', 'find_value', 'own_value', 'decide_flag',
-           'is_critical', 'read_result', 'squeezed', 'ocr_key', 'mended_name', 'named_labs', 'damaged_labs',
-           'find_labs', 'distinct_labs']
+           'test_names', 'name_pattern', 'parse_number', 'unit_spellings', 'unit_key', 'normal_unit', 'damaged_unit',
+           'ucum_code', 'unit_factor', 'convert_lab', 'parse_range', 'flag_of', 'Tail', 'read_tail', 'filler_pattern',
+           'dose_pattern', 'other_test_pattern', 'Reading', 'find_value', 'own_value', 'decide_flag', 'is_critical',
+           'read_result', 'squeezed', 'ocr_key', 'mended_name', 'named_labs', 'damaged_labs', 'find_labs',
+           'distinct_labs']
 
 # %% ../nbs/04_labs.ipynb #71ae791b
 import re
@@ -29,20 +29,15 @@ def lab_tables() -> dict:
     return yaml.safe_load((files("medllm_nb") / "data" / "labs.yaml").read_text(encoding="utf-8"))
 
 @lru_cache(1)
-def known_tests() -> dict[str, LabTest]:
-    "`core.lab_tests`, read once."
-    return lab_tests()
-
-@lru_cache(1)
 def test_names() -> dict[str, str]:
     "Every spoken name of a laboratory test, in lower case, with the name that `lab_tests` gives it."
-    spoken = {n.lower(): t.name for t in known_tests().values() for n in (t.name, *t.aliases)}
+    spoken = {n.lower(): t.name for t in lab_tests().values() for n in (t.name, *t.aliases)}
     return spoken | {n.lower(): name for name, more in lab_tables()["other_names"].items() for n in more}
 
 @lru_cache(1)
 def name_pattern() -> re.Pattern:
     "Matches a test's name, the longest first."
-    short = [n for t in known_tests().values() for n in (t.name, *t.aliases) if len(n) <= 2]
+    short = [n for t in lab_tests().values() for n in (t.name, *t.aliases) if len(n) <= 2]
     long = sorted((n for n in test_names() if len(n) > 2), key=len, reverse=True)
     blank, hyphen = r"(?:[ \t]+|[ \t]*\n[ \t]*)", r"[- \n]?"
     spaced = [re.escape(n).replace(r"\ ", blank).replace(r"\-", hyphen) for n in long]
@@ -135,7 +130,7 @@ def unit_factor(
 ) -> float | None:
     "By what to multiply a value of a test in `unit` to have it in `into`; None where that is not safe."
     if unit == into: return 1.0
-    own, si = known_tests()[test].unit, lab_tables()["si"].get(test)
+    own, si = lab_tests()[test].unit, lab_tables()["si"].get(test)
     if not si or {ucum_code(unit), ucum_code(into)} != {ucum_code(own), ucum_code(si["unit"])}: return None
     registry = _ucum_registry()
     a, b = (registry.from_ucum(ucum_code(u)).units for u in (unit, into))
@@ -319,7 +314,7 @@ def own_value(
     unit: str,
 ) -> float | None:
     "The value in the unit of core's table, None where the unit is unknown or the conversion not safe."
-    test = known_tests()[name]
+    test = lab_tests()[name]
     if unit == test.unit: return value
     factor = unit_factor(name, unit, test.unit) if unit else None
     return None if factor is None else value * factor
@@ -330,7 +325,7 @@ def decide_flag(
     unit: str,  # in the project's spelling
 ) -> str:
     "low, high, normal or unknown, by the best evidence there is."
-    test = known_tests()[name]
+    test = lab_tests()[name]
     if reading.limits: return flag_of(reading.value, *reading.limits)
     if reading.tail.flag: return reading.tail.flag
     if (value := own_value(name, reading.value, unit)) is not None: return flag_of(value, test.low, test.high)
@@ -353,7 +348,7 @@ def read_result(
     at: int,  # and ends
 ) -> Lab | None:
     "The result that follows a test's name, None where the number is something else."
-    test = known_tests()[name]
+    test = lab_tests()[name]
     reading = find_value(text, start, at, test)
     if not reading: return None
     unit = normal_unit(reading.tail.unit, test) if reading.tail.unit else ""
