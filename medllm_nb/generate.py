@@ -104,7 +104,7 @@ def read_prompts(
     from transformers import DynamicCache
     from transformers.cache_utils import DynamicLayer
     cache = DynamicCache(config=model.config)
-    if any(type(layer) is not DynamicLayer for layer in cache.layers): at_once = sum(map(len, prompts)) * len(prompts)
+    if any(type(layer) is not DynamicLayer for layer in cache.layers): at_once = sum(map(len, prompts)) * len(prompts)  # a window that slides cannot be filled up on the left
     shared = min(len(os.path.commonprefix(prompts)), min(map(len, prompts)) - 1) if len(prompts) > 1 else 0
     if shared: model(input_ids=torch.tensor([prompts[0][:shared]], device=model.device), past_key_values=cache, use_cache=True, logits_to_keep=1)
     parts, at = [], 0
@@ -113,7 +113,6 @@ def read_prompts(
         parts.append(_read_rows(model, prompts[at : at + rows], pad, cache, shared))
         at += rows
     return parts[0] if len(parts) == 1 else _together(parts)
-
 
 # %% ../nbs/07_generate.ipynb #c09c764c
 def with_room(

@@ -25,7 +25,7 @@ from .core import Lab, LabTest, lab_tests
 # %% ../nbs/04_labs.ipynb #fbb1df47
 @lru_cache(1)
 def lab_tables() -> dict:
-    "What medllm_nb/data/labs.yaml holds: names, words, units, molar masses, critical limits."
+    "What medllm_nb/data/labs.yaml holds: tests, names, words, units, molar masses, critical limits."
     return yaml.safe_load((files("medllm_nb") / "data" / "labs.yaml").read_text(encoding="utf-8"))
 
 @lru_cache(1)
