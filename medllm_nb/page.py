@@ -209,18 +209,22 @@ def show_report(submission: dict, answer: dict | None) -> None:
 TASKS = {"summary": "Summarise the key findings", "abnormal_labs": "List the abnormal labs", "diagnosis": "Propose a diagnosis", "recommendations": "Recommend next steps",
          "differential": "Name other diagnoses to consider", "coding": "Code the diagnoses", "explanation": "Explain it to the patient", "question": "Ask a question"}
 
-def ask(submission: dict) -> None:
-    "Choose a task and ask; the answer joins those of the current report."
+def ask(submission: dict) -> st.delta_generator.DeltaGenerator:
+    "Choose a task and ask; the answer joins those of the current report. The place where answers are shown: what stood there is gone while the next is written, so that nobody judges one for the other."
     task = st.selectbox("What do you want to know?", list(TASKS), format_func=TASKS.get)
     question = st.text_input("Your question") if task == "question" else ""
-    if not st.button("Ask", type="primary"): return
-    if task == "question" and not question.strip(): return st.warning("Write your question first.")
-    with st.spinner("Reading the report and writing an answer"):
-        answer = attempt("POST", f"/v1/tasks/{task}", json={"submission_id": submission["id"]} | ({"question": question} if question else {}))
-    if answer:
-        st.session_state.answers = [answer, *st.session_state.get("answers", [])]
-        st.session_state.shown = answer["id"]
-        st.rerun()
+    asked, told = st.button("Ask", type="primary"), st.container()
+    if not asked: return st.container()
+    place, answers = st.empty(), st.session_state.setdefault("answers", [])
+    if task == "question" and not question.strip(): told.warning("Write your question first.")
+    else:
+        with told, st.spinner("Reading the report and writing an answer"):
+            answer = attempt("POST", f"/v1/tasks/{task}", json={"submission_id": submission["id"]} | ({"question": question} if question else {}))
+            if answer: answers.insert(0, answer)  # before Streamlit is spoken to again: a click meanwhile ends this run there
+        if answer:
+            st.session_state.shown = answer["id"]
+            st.rerun()
+    return place.container()
 
 def show_answer(answer: dict, submission: dict) -> None:
     "One answer: its text, how far to trust it, the guidelines it breaks, and for labs the table."
@@ -267,10 +271,9 @@ def report_view() -> None:
     answers = st.session_state.get("answers", [])
     shown = next((a for a in answers if a["id"] == st.session_state.get("shown")), answers[0] if answers else None)
     left, right = st.columns(2, gap="large")
-    with right:
-        ask(submission)
-        if len(answers) > 1: st.session_state.shown = st.selectbox("Answers on this report", [a["id"] for a in answers], index=answers.index(shown),
-                                                                   format_func=lambda i: next(f"{TASKS[a['task']]}, {a['created_at'][11:16]}" for a in answers if a["id"] == i))
+    with right, ask(submission):
+        names = {a["id"]: f"{len(answers) - n}. {TASKS[a['task']]}, {a['created_at'][11:16]}" for n, a in enumerate(answers)}  # numbered: Streamlit tells options apart by their words
+        if len(answers) > 1: st.session_state.shown = st.selectbox("Answers on this report", list(names), index=answers.index(shown), format_func=names.get)
         shown = next((a for a in answers if a["id"] == st.session_state.get("shown")), shown)
         if shown:
             show_answer(shown, submission)
@@ -283,7 +286,7 @@ def history_view() -> None:
     page = attempt("GET", "/v1/submissions", params={"limit": 50})
     if page is None: return
     if not page["items"]: return st.info("No reports yet.")
-    names = {i["id"]: f"{i['created_at'][:16].replace('T', ' ')}, {i['specialty']}, {i['format']}, {i['answers']} answer{'s' if i['answers'] != 1 else ''}" for i in page["items"]}
+    names = {i["id"]: f"{n}. {i['created_at'][:16].replace('T', ' ')}, {i['specialty']}, {i['format']}, {i['answers']} answer{'s' if i['answers'] != 1 else ''}" for n, i in enumerate(page["items"], 1)}
     with st.form("history"):
         chosen = st.radio("Your reports", list(names), format_func=names.get)
         if st.form_submit_button("Open", type="primary") and (found := attempt("GET", f"/v1/submissions/{chosen}")):
@@ -390,9 +393,10 @@ def renew(every_s: float = 300) -> None:
 THEME = {"base": "light", "primaryColor": "#0b5394", "backgroundColor": "#fbfcfd", "secondaryBackgroundColor": "#eef1f4", "textColor": "#1b1f24", "linkColor": "#0b5394", "borderColor": "#76808a", "showWidgetBorder": "true"}
 
 def page_command(params: PageParams) -> list[str]:
-    "The command that serves the page."
+    "The command that serves the page. A run ends before the next begins: what it sends is kept and shown, whatever is clicked meanwhile."
     settings = {"server.port": params.port, "server.address": params.host, "server.headless": "true", "server.maxUploadSize": params.max_upload_mb, "server.fileWatcherType": "none",
-                "browser.gatherUsageStats": "false", "client.toolbarMode": "minimal", "client.showErrorDetails": "none"} | {f"theme.{k}": v for k, v in THEME.items()}
+                "browser.gatherUsageStats": "false", "client.toolbarMode": "minimal", "client.showErrorDetails": "none",
+                "runner.fastReruns": "false"} | {f"theme.{k}": v for k, v in THEME.items()}
     return [sys.executable, "-m", "streamlit", "run", str(files("medllm_nb") / "data" / "page.py"), *(f"--{k}={v}" for k, v in settings.items())]
 
 def page_cli() -> None:

@@ -3,10 +3,12 @@ import base64
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -45,8 +47,12 @@ def free_port():
         return s.getsockname()[1]
 
 
+WRITTEN = threading.Event()  # until then, the model is still writing its answer to a question
+
+
 def answers(messages):
     "A model that knows one letter."
+    if "Why so high?" in messages[-1]["content"]: WRITTEN.wait(100)
     if "diagnosis" in messages[-1]["content"][:120]: return "Reasoning: Potassium 6.9 mmol/L; ECG with peaked T waves.\nDiagnosis: Hyperkalemia (E87.5)"
     return "Potassium 6.9 mmol/L: high\nSodium 131 mmol/L: low\nCreatinine 2.1 mg/dL: high"
 
@@ -83,7 +89,7 @@ def address(tmp_path_factory, hospital):
     (folder / "artifacts/metrics/monitor.json").write_text(json.dumps(MONITOR))
     os.environ["MEDLLM_OIDC_SECRET"] = "of the client, any with this provider"
     single = dict(oidc_issuer=hospital, oidc_client_id="medllm", oidc_groups={"ward-7": "clinician"}, page=f"http://127.0.0.1:{page_port}/")
-    with service(folder, lambda: [Scripted(answers, version="v2")], {"ada": ["clinician"], "bob": ["clinician"], "rita": ["reviewer", "admin"]}, port, **single):
+    with service(folder, lambda: [Scripted(answers, version="v2")], {"ada": ["clinician"], "bob": ["clinician"], "cleo": ["clinician"], "rita": ["reviewer", "admin"]}, port, **single):
         page = subprocess.Popen(page_command(PageParams(port=page_port)), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             for _ in range(240):
@@ -140,6 +146,13 @@ def sign_in(page, name, password=PASSWORD):
     page.keyboard.press("Enter")
 
 
+def choose(page, label, words):
+    "An option of a list, found by typing."
+    page.get_by_label(label).click()
+    page.keyboard.type(words)
+    page.keyboard.press("Enter")
+
+
 def test_a_clinician_reads_asks_checks_and_overrides(visit):
     page = visit
     expect(page.get_by_text(STANDING_LINE)).to_be_visible()
@@ -162,9 +175,7 @@ def test_a_clinician_reads_asks_checks_and_overrides(visit):
     look(page, "deidentified")
     page.get_by_text("As sent").click()
 
-    page.get_by_label("What do you want to know?").click()
-    page.keyboard.type("abnormal")
-    page.keyboard.press("Enter")
+    choose(page, "What do you want to know?", "abnormal")
     page.get_by_role("button", name="Ask", exact=True).click()
     expect(page.get_by_role("region", name="The answer")).to_contain_text("Sodium 131 mmol/L: low")
     expect(report.locator("mark.evidence.low")).to_contain_text("131")
@@ -239,9 +250,7 @@ def test_a_dropped_pdf_is_answered_and_every_judgement_is_kept(visit):
     expect(page.get_by_role("region", name="The report, as sent")).to_contain_text("Potassium 6.9")
     for task, action, words in (("List the abnormal labs", None, "Accepted by bob"), ("Propose a diagnosis", "Edit: mostly right", "Edited by bob"),
                                 ("Summarise the key findings", "Flag as wrong", "Flagged as wrong by bob"), ("Recommend next steps", "Override: I decide", "Overridden by bob")):
-        page.get_by_label("What do you want to know?").click()
-        page.keyboard.type(task)
-        page.keyboard.press("Enter")
+        choose(page, "What do you want to know?", task)
         page.get_by_role("button", name="Ask", exact=True).click()
         expect(page.get_by_text(f"{task}. Model v2")).to_be_visible()
         if action is None: only(page.get_by_role("button", name="Accept this answer")).click()
@@ -256,6 +265,42 @@ def test_a_dropped_pdf_is_answered_and_every_judgement_is_kept(visit):
     look(page, "overridden")
     page.get_by_text("History", exact=True).click()
     expect(page.get_by_text("4 answers")).to_be_visible()
+
+
+def test_answers_and_reports_that_look_alike_are_told_apart(visit):
+    page, answer = visit, visit.get_by_role("region", name="The answer")
+    sign_in(page, "cleo")
+    for potassium in ("6.9", "3.1"):
+        page.get_by_label("Paste a report").fill(LETTER.replace("6.9", potassium))
+        page.get_by_role("button", name="Read report").click()
+        expect(page.get_by_role("region", name="The report, as sent")).to_contain_text(f"Potassium {potassium}")
+        for number, again in enumerate(("flagged as wrong", "overridden")):
+            page.get_by_role("button", name="Ask", exact=True).click()
+            if number: expect(page.get_by_label("Answers on this report")).to_have_value(re.compile("^2. "))
+            only(page.get_by_text("Edit, override or flag")).click()
+            only(page.get_by_text("Flag as wrong" if again == "flagged as wrong" else "Override: I decide")).click()
+            only(page.get_by_label("The answer as it should be")).fill("Call the ward")
+            only(page.get_by_role("button", name="Send")).click()
+            expect(page.get_by_text(f"{again.capitalize()} by cleo")).to_be_visible()
+        choose(page, "Answers on this report", "1. ")
+        expect(page.get_by_text("Flagged as wrong by cleo")).to_be_visible()
+        page.get_by_role("button", name="New report").click()
+    for number, potassium in ((1, "3.1"), (2, "6.9")):  # newest first
+        page.get_by_text("History", exact=True).click()
+        page.get_by_text(f"{number}. 20").click()
+        page.get_by_role("button", name="Open", exact=True).click()
+        expect(page.get_by_role("region", name="The report, as sent")).to_contain_text(f"Potassium {potassium}")
+
+    choose(page, "What do you want to know?", "Ask a question")
+    page.get_by_label("Your question").fill("Why so high?")
+    page.keyboard.press("Enter")
+    expect(answer).to_be_visible()
+    page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.get_by_text("writing an answer")).to_be_visible()
+    expect(answer).to_have_count(0)  # the answer before is not there to be judged in its place
+    expect(page.get_by_role("button", name="Accept this answer")).to_have_count(0)
+    WRITTEN.set()
+    expect(page.get_by_text("Ask a question. Model v2")).to_be_visible()
 
 
 def tab_to(page, target, most=60):
