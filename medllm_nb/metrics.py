@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['BINS', 'ROUGE', 'SCORES', 'BY_TASK', 'Rows', 'Answer', 'Score', 'ratio', 'exp_ratio', 'precision', 'recall', 'f1',
-           'macro_f1', 'sacre', 'sacre_score', 'sacre_row', 'calibration_row', 'ece', 'NoSynonyms', 'wording_rows',
-           'bert_scores', 'same_diagnosis', 'diagnosis_correct', 'answer_code', 'diagnosis_class', 'diagnosis_rows',
-           'set_row', 'detector_row', 'task_rows', 'is_right', 'contributions', 'score', 'score_answers',
-           'contribution_table', 'read_contributions']
+           'macro_f1', 'sacre', 'sacre_score', 'sacre_row', 'calibration_row', 'ece', 'NoSynonyms', 'wordnet',
+           'wording_rows', 'bert_scores', 'same_diagnosis', 'diagnosis_correct', 'answer_code', 'diagnosis_class',
+           'diagnosis_rows', 'set_row', 'detector_row', 'task_rows', 'is_right', 'contributions', 'score',
+           'score_answers', 'contribution_table', 'read_contributions']
 
 # %% ../nbs/12_metrics.ipynb #bc6c580f
-import re
+import io, re, warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import Callable, NamedTuple
@@ -106,18 +106,34 @@ class NoSynonyms:
     @staticmethod
     def synsets(word): return []
 
+@lru_cache
+def wordnet(
+    folder: str = "/usr/share/wordnet",  # Princeton's files, as Debian's package wordnet-base has them
+):
+    "WordNet 3.0 for NLTK; None where it is not installed."
+    if not (Path(folder) / "data.noun").is_file(): return None
+    import nltk
+    from nltk.corpus.reader.wordnet import WordNetCorpusReader
+    if folder not in nltk.data.path: nltk.data.path.append(folder)  # elsewhere NLTK refuses to read
+    class Synonyms(WordNetCorpusReader):
+        "Without the names of WordNet's files, which Debian leaves out, and without other languages: no synonym depends on them."
+        def open(self, name): return io.StringIO("".join(f"{i} unnamed 0\n" for i in range(45))) if name == "lexnames" else super().open(name)
+        def map_wn(self, version=None): return None
+    with warnings.catch_warnings(action="ignore"): return Synonyms(folder, None)
+
 @lru_cache(1)
 def _rouge():
     from rouge_score.rouge_scorer import RougeScorer
     return RougeScorer(list(ROUGE), use_stemmer=True)
 
 def wording_rows(answer: str, reference: str) -> dict[str, list[float]]:
-    "Contributions to ROUGE, METEOR, BLEU and chrF."
+    "Contributions to ROUGE, METEOR without and (where WordNet is installed) with synonyms, BLEU and chrF."
     from nltk.translate.meteor_score import single_meteor_score
     scored = _rouge().score(reference, answer)
     words = lambda text: re.findall(r"\w+(?:\.\d+)?|[^\w\s]", text)
-    meteor = single_meteor_score(words(reference), words(answer), wordnet=NoSynonyms) if words(answer) else 0.0
-    rows = {k: [scored[k].fmeasure, 1] for k in ROUGE} | {"meteor": [meteor, 1]}
+    rows = {k: [scored[k].fmeasure, 1] for k in ROUGE}
+    for name, synonyms in (("meteor_exact", NoSynonyms), ("meteor", wordnet())):
+        if synonyms: rows[name] = [single_meteor_score(words(reference), words(answer), wordnet=synonyms) if words(answer) else 0.0, 1]
     return rows | {k: sacre_row(k, answer, reference) for k in ("bleu", "chrf")}
 
 # %% ../nbs/12_metrics.ipynb #97dda7e8
@@ -228,7 +244,7 @@ def is_right(
 SCORES = {
     "perplexity": Score("perplexity a token", exp_ratio, True, None), "byte_perplexity": Score("perplexity a byte", exp_ratio, True, None),
     "rouge1": Score("ROUGE-1", ratio), "rouge2": Score("ROUGE-2", ratio), "rougeL": Score("ROUGE-L", ratio), "rougeLsum": Score("ROUGE-Lsum", ratio),
-    "meteor": Score("METEOR (no synonyms)", ratio), "bertscore": Score("BERTScore F1", ratio),
+    "meteor_exact": Score("METEOR without synonyms", ratio), "meteor": Score("METEOR", ratio), "bertscore": Score("BERTScore F1", ratio),
     "bleu": Score("BLEU", sacre_score("bleu"), top=100), "chrf": Score("chrF", sacre_score("chrf"), top=100),
     "diagnosis_accuracy": Score("diagnosis, accuracy", ratio), "diagnosis_micro_f1": Score("diagnosis, micro F1", f1), "diagnosis_macro_f1": Score("diagnosis, macro F1", macro_f1),
     "code_exact": Score("diagnosis' code, exact", ratio), "code_hierarchy": Score("diagnosis' code, ICD-10 tree", ratio),

@@ -22,6 +22,12 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
 fi
 
+if [ ! -e /usr/share/wordnet/data.noun ]; then  # for METEOR's synonyms: done without where it cannot be had
+  as=; [ "$(id -u)" = 0 ] || as="sudo -n"
+  { timeout 120 $as apt-get update -qq && timeout 120 $as apt-get install -y -qq --no-install-recommends wordnet-base; } > /dev/null 2>&1 \
+    || echo "setup: no WordNet here, so METEOR counts no synonyms: sudo apt-get install wordnet-base"
+fi
+
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 echo "setup: installing the locked packages into .venv (6 GB; minutes the first time)"
 # --no-deps: the lock is whole, and unsloth's own metadata asks for a certifi that not every index serves.

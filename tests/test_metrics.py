@@ -10,7 +10,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from medllm_nb.metrics import BINS, SCORES, Answer, contributions, score_answers
+from medllm_nb.metrics import BINS, SCORES, Answer, contributions, score_answers, wordnet
 from medllm_nb.significance import compare_models
 
 NAMES = {"D50.9": "Iron deficiency anemia, unspecified", "M10.9": "Gout, unspecified", "N20.0": "Calculus of kidney", "I10": "Essential (primary) hypertension"}
@@ -68,7 +68,7 @@ def test_wording_is_the_libraries(scores):
 
 def test_meteor_by_hand():
     "Eight of eight words in one chunk; half of them in two chunks."
-    one = lambda text, reference: score_answers([Answer(example_id="1", task="summary", model="m", text=text, reference=reference)])["meteor"]
+    one = lambda text, reference: score_answers([Answer(example_id="1", task="summary", model="m", text=text, reference=reference)])["meteor_exact"]
     assert one("a b c d e f g h", "a b c d e f g h") == pytest.approx(1 - 0.5 * (1 / 8) ** 3)
     precision, recall = 4 / 4, 4 / 8
     mean = precision * recall / (0.9 * precision + 0.1 * recall)
@@ -77,6 +77,14 @@ def test_meteor_by_hand():
     class None_:
         synsets = staticmethod(lambda word: [])
     assert one("mild cardiomegaly", "mild effusion") == pytest.approx(meteor_score([["mild", "effusion"]], ["mild", "cardiomegaly"], wordnet=None_))
+
+
+@pytest.mark.skipif(not wordnet(), reason="no WordNet: sudo apt-get install wordnet-base")
+def test_meteor_counts_synonyms():
+    "Four words of four match in one chunk where synonyms count, three in two chunks where they do not."
+    scores = score_answers([Answer(example_id="1", task="summary", model="m", text="the doctor was called", reference="the physician was called")])
+    assert scores["meteor"] == pytest.approx(1 - 0.5 * (1 / 4) ** 3)
+    assert scores["meteor_exact"] == pytest.approx(3 / 4 * (1 - 0.5 * (2 / 3) ** 3))
 
 
 def test_calibration_is_scikit_learns_curve(scores):
@@ -94,6 +102,6 @@ def test_shuffled_answers_are_called_worse():
     bad = [a.model_copy(update={"text": good[(i + 1) % len(good)].text, "nll": 30.0}) for i, a in enumerate(good)]
     rows = {"good": contributions(good), "bad": contributions(bad)}
     found = compare_models(rows, {a.example_id: f"p{i // 2}" for i, a in enumerate(good)})["bad - good"]
-    for name in ("diagnosis_accuracy", "diagnosis_macro_f1", "code_hierarchy", "rouge1", "rougeL", "bleu", "chrf", "meteor", "perplexity"):
+    for name in ("diagnosis_accuracy", "diagnosis_macro_f1", "code_hierarchy", "rouge1", "rougeL", "bleu", "chrf", "meteor_exact", "perplexity"):
         worse = found[name]["low"] > 0 if SCORES[name].lower_is_better else found[name]["high"] < 0
         assert worse and found[name]["p"] < 0.05, name
