@@ -154,7 +154,7 @@ class Finding(Record):
     assertion: Assertion = "present"
 
 class Mend(Record):
-    "A slip of OCR or spelling that was mended: where in the text, and what stood there."
+    "A slip of OCR or spelling that was mended, or an abbreviation spelt out: where in the text, and what stood there."
     start: int
     end: int
     was: str

@@ -104,8 +104,9 @@ def read_prompts(
     from transformers import DynamicCache
     from transformers.cache_utils import DynamicLayer
     cache = DynamicCache(config=model.config)
-    if any(type(layer) is not DynamicLayer for layer in cache.layers): at_once = sum(map(len, prompts)) * len(prompts)  # a window that slides cannot be filled up on the left
-    shared = min(len(os.path.commonprefix(prompts)), min(map(len, prompts)) - 1) if len(prompts) > 1 else 0
+    slides = any(type(layer) is not DynamicLayer for layer in cache.layers)  # such a window forgets the beginning, and cannot be filled up on the left
+    if slides: at_once = sum(map(len, prompts)) * len(prompts)
+    shared = 0 if slides or len(prompts) == 1 else min(len(os.path.commonprefix(prompts)), min(map(len, prompts)) - 1)
     if shared: model(input_ids=torch.tensor([prompts[0][:shared]], device=model.device), past_key_values=cache, use_cache=True, logits_to_keep=1)
     parts, at = [], 0
     while at < len(prompts):

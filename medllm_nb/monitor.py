@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['WATCHED_SECTIONS', 'ACTIONS', 'LIMITS', 'ADVICE', 'MonitorParams', 'words_of', 'vocabulary', 'report_features',
-           'lab_values', 'psi', 'binned', 'compare', 'drift_table', 'input_series', 'embed', 'embedding_drift',
-           'answer_series', 'use_frame', 'rate', 'use_rates', 'alerts', 'submitted', 'run_monitor', 'tuned_answers']
+           'usual_value', 'lab_series', 'psi', 'binned', 'compare', 'drift_table', 'input_series', 'embed',
+           'embedding_drift', 'answer_series', 'use_frame', 'rate', 'use_rates', 'alerts', 'submitted', 'run_monitor',
+           'tuned_answers']
 
 # %% ../nbs/25_monitor.ipynb #40e87d0b
 import json, re
@@ -19,7 +20,8 @@ import yaml
 from pydantic import Field
 
 from .answers import abstains, parse_labs_answer
-from .core import DeidReport, StageParams, StructuredReport, load_params, project_root, read_records, write_aside, write_json
+from .core import DeidReport, Lab, StageParams, StructuredReport, lab_tests, load_params, project_root, read_records, write_aside, write_json
+from .labs import convert_lab
 
 # %% ../nbs/25_monitor.ipynb #144596cf
 class MonitorParams(StageParams):
@@ -64,12 +66,16 @@ def report_features(
     return pd.DataFrame(rows).astype({"words": float})
 
 # %% ../nbs/25_monitor.ipynb #76d3e4fc
-def lab_values(reports: list[StructuredReport]) -> dict[str, list[float]]:
-    "The values of each laboratory test."
-    found = {}
-    for r in reports:
-        for lab in r.labs: found.setdefault(lab.name, []).append(lab.value)
-    return found
+def usual_value(lab: Lab) -> float | None:
+    "A lab's value in its test's usual unit; None where it is not safely converted."
+    test = lab_tests().get(lab.name)
+    try: return convert_lab(lab, test.unit).value if test and lab.unit else lab.value
+    except ValueError: return None
+
+def lab_series(reports: list[StructuredReport]) -> dict[str, pd.Series]:
+    "Of each laboratory test the values, in its usual unit, and the units that reports give them in."
+    labs = pd.DataFrame([(l.name, usual_value(l), l.unit or "none") for r in reports for l in r.labs], columns=["name", "value", "unit"]).astype({"value": float})
+    return {f"lab: {name}": of.value for name, of in labs.groupby("name")} | {f"unit: {name}": of.unit for name, of in labs.groupby("name")}
 
 # %% ../nbs/25_monitor.ipynb #b8fec653
 def psi(
@@ -120,7 +126,7 @@ def drift_table(
 def input_series(reports: list[StructuredReport], known: frozenset[str]) -> dict[str, pd.Series]:
     "Features and lab values of reports, by name."
     frame = report_features(reports, known)
-    return {c: frame[c] for c in frame} | {f"lab: {name}": pd.Series(values, dtype=float) for name, values in lab_values(reports).items()}
+    return {c: frame[c] for c in frame} | lab_series(reports)
 
 # %% ../nbs/25_monitor.ipynb #168d4643
 def embed(texts: list[str], dimensions: int = 50) -> np.ndarray:

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from .core import (SECTIONS, SPECIALTIES, DeidReport, GoldReport, Mend, Section, Span, StructuredReport, create_key, load_key, load_params,
                             project_root, read_records, write_aside, write_json, write_records)
-from .clean import mend_words
+from .clean import Edit, apply_edits, find_abbreviations, mend_words
 from .concepts import find_concepts, find_findings
 from .diagnoses import diagnosis_words, find_diagnoses, find_differential
 from .engine import EngineParams, map_items
@@ -35,6 +35,7 @@ class StructureParams(EngineParams):
     icd_similarity: float = Field(93, ge=80, le=100)  # the same for a diagnosis and an ICD-10-CM description
     concepts: bool = True  # find the mentions of a terminology's concepts
     mend_words: Literal["none", "scans", "all"] = "scans"  # whose slips of OCR and spelling are mended
+    expand_abbreviations: bool = False  # spell out abbreviations whose meaning is clear
     snomed_dir: str = ""  # an unpacked RF2 release of SNOMED CT; without one, ICD-10-CM
 
 # %% ../nbs/04_structure.ipynb #ef7865bd
@@ -85,12 +86,15 @@ def find_specialty(
 # %% ../nbs/04_structure.ipynb #0c5a86e6
 def mended_text(
     deid: DeidReport,
-    which: str,  # none, scans or all
+    params: StructureParams = StructureParams(),
 ) -> tuple[str, list[Mend]]:
-    "A report's text with its slips mended, if it is one of those, and what stood there."
-    if which == "none" or (which == "scans" and not deid.ocr_confidence): return deid.text, []
-    edited = mend_words(deid.text, [(s.start, s.end) for s in deid.replaced])
-    mends, shift = [], 0
+    "A report's text with its slips mended and its abbreviations spelt out, where the knobs ask for it, and what stood there; surrogates stay."
+    kept, edits, mends, shift = [(s.start, s.end) for s in deid.replaced], [], [], 0
+    if params.mend_words == "all" or (params.mend_words == "scans" and deid.ocr_confidence): edits = mend_words(deid.text, kept).edits
+    if params.expand_abbreviations:
+        taken = kept + [(e.start, e.end) for e in edits]
+        edits = edits + [Edit(*a) for a in find_abbreviations(deid.text) if all(a.end <= start or a.start >= end for start, end in taken)]
+    edited = apply_edits(deid.text, edits)
     for e in edited.edits:
         start = e.start + shift
         mends.append(Mend(start=start, end=start + len(e.becomes), was=deid.text[e.start : e.end]))
@@ -103,7 +107,7 @@ def structure_report(
     params: StructureParams = StructureParams(),
 ) -> StructuredReport:
     "Everything recognised in a report."
-    text, mends = mended_text(deid, params.mend_words)
+    text, mends = mended_text(deid, params)
     sections = find_sections(text, params.heading_similarity)
     return StructuredReport(
         report_id=deid.report_id, patient_key=deid.patient_key, format=deid.format, ocr_confidence=deid.ocr_confidence, text=text, mended=mends,

@@ -34,6 +34,24 @@ def test_prompts_of_any_length_are_answered_as_alone(local):
         assert twice[::2] == twice[1::2] and len(twice) == 2 * len(prompts)
 
 
+@pytest.mark.parametrize("family", ["Mistral", "Gemma3"])
+def test_a_window_that_slides_over_a_common_beginning(family):
+    "A model of two layers whose window is shorter than what its prompts share."
+    import torch
+    import transformers
+    config = {"Mistral": "MistralConfig", "Gemma3": "Gemma3TextConfig"}[family]
+    torch.manual_seed(0)
+    model = getattr(transformers, f"{family}ForCausalLM")(getattr(transformers, config)(vocab_size=300, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+                                                          num_key_value_heads=2, head_dim=8, max_position_embeddings=512, sliding_window=16)).eval()
+    for weights in model.parameters(): weights.data *= 3  # far from ties
+    rng = random.Random(7)
+    prompts = [[*range(3, 33), *(rng.randrange(3, 300) for _ in range(n))] for n in (1, 2, 7, 30, 60, 7)]
+    with torch.inference_mode():
+        together = decode(model, prompts, -1, 2, 24)
+        alone = [model.generate(torch.tensor([p]), max_new_tokens=24, do_sample=False, eos_token_id=None, pad_token_id=2)[0, len(p) :].tolist() for p in prompts]
+    assert together == alone
+
+
 def test_rows_that_end_early_leave_and_the_rest_go_on(local):
     import torch
     prompts = [[100 * i + k for k in range(3 + i)] for i in range(1, 11)]
