@@ -339,6 +339,7 @@ def arrow_type(
     if origin is Annotated: return arrow_type(args[0])
     if origin is Literal: return pa.string()
     if origin is list: return pa.list_(arrow_type(args[0]))
+    if origin is dict: return pa.map_(arrow_type(args[0]), arrow_type(args[1]))
     if origin in (Union, types.UnionType): return arrow_type(next(a for a in args if a is not type(None)))
     if isinstance(annotation, type) and issubclass(annotation, BaseModel): return pa.struct(record_schema(annotation))
     raise TypeError(f"no Arrow type for {annotation}")
@@ -410,7 +411,7 @@ def read_records(
         if path.suffix == ".enc":
             if not key: raise RuntimeError(f"{path} is encrypted: pass its key")
             content = decrypt(content, key, str(path))
-        records += [cls.model_validate(row) for row in pq.read_table(pa.BufferReader(content)).to_pylist()]
+        records += [cls.model_validate(row) for row in pq.read_table(pa.BufferReader(content)).to_pylist(maps_as_pydicts="strict")]
     return records
 
 # %% ../nbs/00_core.ipynb #1fb95fee

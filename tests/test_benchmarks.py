@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from conftest import SHARED
 
-from medllm_nb.benchmarks import READERS, Item, Outcome, benchmark_rows, read_benchmarks
+from medllm_nb.benchmarks import READERS, BenchmarksParams, Item, Outcome, benchmark_rows, read_benchmarks, run_benchmarks
+from medllm_nb.core import read_records
 
 MEDQA = {"question": "Which electrolyte?", "options": {"A": "Sodium", "B": "Potassium", "C": "Calcium", "D": "Zinc"}, "answer_idx": "B", "answer": "Potassium", "meta_info": "step1"}
 
@@ -49,3 +50,15 @@ def test_an_unreadable_answer_lowers_the_score():
     whole = {"medqa": [Item(item_id="0", benchmark="medqa", source="", question="?", choices=MEDQA["options"], reference="B")]}
     base = next(r for r in benchmark_rows(items, whole) if r["model"] == "base")
     assert (base["score"], base["items"], base["read"]) == (0.5, 2, 0.5)
+
+
+def test_the_whole_run_is_written_down(project, data, tiny_model):
+    "Base and adapter on every benchmark, each outcome and the table kept."
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+    get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_model), LoraConfig(target_modules=["q_proj"])).save_pretrained(project / "adapter")
+    rows = run_benchmarks(BenchmarksParams(data_dir=".", adapter="adapter", max_items=1, max_new_tokens=4, max_note_tokens=4, max_seq_length=512), project)
+    outcomes = read_records(project / "artifacts/benchmarks/outcomes", Outcome)
+    assert {(o.benchmark, o.model) for o in outcomes} == {(b, m) for b in READERS for m in ("base", "tuned")}
+    assert all(o.rouge["rouge1"] == o.score for o in outcomes if o.way == "rouge") and any(o.way == "rouge" for o in outcomes)
+    assert {r["benchmark"] for r in rows} >= set(READERS) and json.loads((project / "artifacts/metrics/benchmarks.json").read_text())["answers"] == len(outcomes)
