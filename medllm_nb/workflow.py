@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ASKED', 'PASSWORD', 'WorkflowParams', 'Judged', 'wrong_way_round', 'judge_answer', 'rating', 'Event', 'sign_in',
-           'patient_request', 'one_request', 'deal', 'half_day', 'review', 'Day', 'play', 'day_metrics', 'service',
-           'people', 'passwords', 'two_versions', 'run_workflow']
+           'patient_request', 'one_request', 'deal', 'half_day', 'review_queue', 'Day', 'play', 'day_metrics',
+           'service', 'people', 'passwords', 'two_versions', 'run_workflow']
 
 # %% ../nbs/24_workflow.ipynb #769c8f9a
 import json, os, threading, time
@@ -158,7 +158,7 @@ def half_day(client, users: dict[str, str], half: str, examples: list[Example], 
         return [one_request(client, session, user, users[user], half, e, rng, params) for e in examples[at :: len(users)]]
     with ThreadPoolExecutor(len(users)) as pool: return [e for events in pool.map(work, range(len(users)), users) for e in events]
 
-def review(client, user: str, password: str, asked: dict[str, Example], params: WorkflowParams) -> list[dict]:
+def review_queue(client, user: str, password: str, asked: dict[str, Example], params: WorkflowParams) -> list[dict]:
     "The reviewer works through the queue; their ratings, each with the flag it answers. `asked`: example by answer id."
     session, done = sign_in(client, user, password), []
     while items := [i for i in client.get("/v1/queue", headers=session).raise_for_status().json()["items"] if i["answer"]["id"] in asked]:
@@ -189,7 +189,7 @@ def play(
         if half == "afternoon": at_noon()
         now = half_day(client, clinicians, half, rows, params)
         events += now
-        ratings += review(client, *reviewer, {e.answer_id: by_id[e.example_id] for e in now}, params)
+        ratings += review_queue(client, *reviewer, {e.answer_id: by_id[e.example_id] for e in now}, params)
     return Day(events, ratings)
 
 def day_metrics(day: Day) -> dict[str, Any]:

@@ -84,6 +84,15 @@ def test_notebooks_are_clean_and_modules_and_readme_in_step(copy_of_repo):
     assert (ROOT / "README.md").read_text() == (copy_of_repo / "README.md").read_text(), "README.md is out of step with nbs/index.ipynb; run `make readme`"
 
 
+def test_no_function_has_the_name_of_a_section_of_params():
+    "Papermill sets every section as a variable in a stage's notebook; a function of that name is then gone, unless it is imported again."
+    for path in sorted((ROOT / "medllm_nb").glob("*.py")):
+        named = {n.name for n in ast.parse(path.read_text()).body if isinstance(n, ast.FunctionDef | ast.ClassDef)} & set(PARAMS)
+        if not named: continue
+        notebook = next(p for p in NOTEBOOKS if p.stem.split("_", 1)[-1] == path.stem)
+        assert all(f"from medllm_nb.{path.stem} import {n}" in code_of(notebook) for n in named), (path.name, named)
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_has_one_parameters_cell_that_takes_its_section(stage):
     cells = nbformat.read(ROOT / notebook_of(stage), as_version=4).cells
