@@ -47,7 +47,7 @@ def compared(
     new: Rows,
     table: pd.DataFrame,  # artifacts/evaluate/examples.parquet: example_id, patient_key, slices
 ) -> list[dict]:
-    "Every gated score, overall and by slice, where old and new have the same examples: where, score, old, new and what `difference` gives, p corrected."
+    "Every gated score, overall and by slice, where old and new have the same examples: where, score, old, new and what `difference` gives, p corrected (those of all patients, and those of slices)."
     patient_of = dict(zip(table.example_id, table.patient_key))
     parts = {"all": set(table.example_id)} | {f"{d}: {v}": set(own.example_id) for d in DIMENSIONS if d in table for v, own in table.groupby(d)}
     found, facts = {}, {}
@@ -58,7 +58,8 @@ def compared(
             one, other = ({e: r[s][e] for e in shared} for r in (old, new))
             found[where, s] = difference(s, one, other, patient_of)
             facts[where, s] = {"old": score(s, one), "new": score(s, other), "examples": len(shared)}
-    return [{"where": w, "score": s} | facts[w, s] | c for (w, s), c in correct(found).items()]
+    overall, slices = ({key: c for key, c in found.items() if (key[0] == "all") == first} for first in (True, False))
+    return [{"where": w, "score": s} | facts[w, s] | c for (w, s), c in (correct(overall) | correct(slices)).items()]
 
 def direction(row: dict, alpha: float = 1.0) -> int:
     "1 for a change to the better, -1 to the worse, 0 for none; with `alpha`, 0 also within the interval and by chance."

@@ -2,6 +2,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import sacrebleu
 from nltk.translate.meteor_score import meteor_score
@@ -105,3 +106,15 @@ def test_shuffled_answers_are_called_worse():
     for name in ("diagnosis_accuracy", "diagnosis_macro_f1", "code_hierarchy", "rouge1", "rougeL", "bleu", "chrf", "meteor_exact", "perplexity"):
         worse = found[name]["low"] > 0 if SCORES[name].lower_is_better else found[name]["high"] < 0
         assert worse and found[name]["p"] < 0.05, name
+
+
+def test_looks_at_slices_hide_no_fall_over_all_patients():
+    "Eleven patients, each of whose labs are all missed now, nothing else changed: worse, in however many slices one looks."
+    from medllm_nb.gate import accepted_of, judge
+    from medllm_nb.slices import DIMENSIONS
+    names = [f"{i:02}" for i in range(22)]
+    table = pd.DataFrame({"example_id": names, "patient_key": [f"p{i // 2}" for i in range(22)]} | {d: [f"{(i // 2 + k * (i // 6)) % 3}" for i in range(22)] for k, d in enumerate(DIMENSIONS)})
+    same = {s: {e: np.array([1.0, 1.0]) for e in names} for s in ("rougeL", "diagnosis_accuracy", "format_validity", "perplexity")}
+    labs = lambda hits: {"lab_f1": {e: np.array([hits, 1.0, 1.0]) for e in names}}
+    verdict = judge("new", same | labs(0.0), accepted_of("old", same | labs(1.0)), table)
+    assert (verdict["verdict"], verdict["worse"], verdict["worse_slices"]) == ("worse", ["lab_f1"], [])
