@@ -212,7 +212,7 @@ TASKS = {"summary": "Summarise the key findings", "abnormal_labs": "List the abn
 def ask(submission: dict) -> st.delta_generator.DeltaGenerator:
     "Choose a task and ask; the answer joins those of the current report. The place where answers are shown: what stood there is gone while the next is written, so that nobody judges one for the other."
     task = st.selectbox("What do you want to know?", list(TASKS), format_func=TASKS.get)
-    question = st.text_input("Your question") if task == "question" else ""
+    with st.container(): question = st.text_input("Your question") if task == "question" else ""  # a place of its own: what is below stays where it is
     asked, told = st.button("Ask", type="primary"), st.container()
     if not asked: return st.container()
     place, answers = st.empty(), st.session_state.setdefault("answers", [])
