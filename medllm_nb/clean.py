@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['LETTERS', 'ENDINGS', 'COMMON_WORD', 'NEGATING', 'DOSE_AFTER', 'NUMBER_BEFORE', 'CONFUSED', 'COMMONER', 'TOKEN',
            'Edit', 'Edited', 'apply_edits', 'Abbreviation', 'abbreviation_table', 'settled', 'find_abbreviations',
-           'expand_abbreviations', 'medical_words', 'known_word', 'negations', 'turns_round', 'near_negation',
-           'protected', 'exchanged', 'mended', 'as_written', 'find_slips', 'mend_words']
+           'medical_words', 'known_word', 'negations', 'turns_round', 'near_negation', 'protected', 'exchanged',
+           'mended', 'as_written', 'find_slips', 'mend_words']
 
 # %% ../nbs/04_clean.ipynb #5838e472
 import re
@@ -103,13 +103,6 @@ def find_abbreviations(
         meaning = table["plain"].get(m.group()) or settled(table["several"].get(m.group(), {}), around)
         if meaning: found.append(Abbreviation(*m.span(), meaning))
     return found
-
-def expand_abbreviations(
-    text: str,
-    path: str = "",  # see `abbreviation_table`
-) -> Edited:
-    "The text with its clear abbreviations spelt out."
-    return apply_edits(text, [Edit(*a) for a in find_abbreviations(text, path)])
 
 # %% ../nbs/04_clean.ipynb #6c4281f3
 LETTERS = re.compile(r"[a-z]+")
