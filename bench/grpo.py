@@ -4,7 +4,7 @@
 
 From artifacts/sft of the laptop's run. The held-out reports are made by 01_sample's generator from a seed that the sample does not use, read by
 the pipeline's own structure and instruct; training prompts are the training split's. Each seed trains in a process of its own and is saved when
-it is done, so a run that is cut off goes on where it was. Scores: micro F1 of abnormal labs (greedy answers), and the mean correctness reward;
+it is done, so a run that is cut off goes on where it was. Scores: micro F1 of abnormal labs (greedy answers), and the mean correctness reward (a cut answer has none);
 95% intervals of the change from a bootstrap over patients.
 """
 import argparse
@@ -42,7 +42,7 @@ def answers_of(model, tokenizer, examples, params) -> list[dict]:
         found, truth = parse_labs_answer(a.text), parse_labs_answer(e.completion[0].content)
         shown = report_of(text_of([m.model_dump() for m in e.prompt]))
         rows.append({"patient": e.patient_key, "hits": 2 * len(found & truth), "all": len(found) + len(truth), "cut": not a.finished,
-                     "correct": correctness_reward(a.text, e.completion[0].content, e.task, shown)})
+                     "correct": a.finished * correctness_reward(a.text, e.completion[0].content, e.task, shown)})
     return rows
 
 

@@ -89,10 +89,10 @@ def held_out_score(
     examples: list[Example],
     max_new_tokens: int,
 ) -> float:
-    "Mean correctness of the greedy answers. In [0, 1]."
+    "Mean correctness of the greedy answers, 0 for one that was cut. In [0, 1]."
     answers = generate([e.prompt for e in examples], Local(model, tokenizer), max_new_tokens)
     shown = [report_of(text_of([m.model_dump() for m in e.prompt])) for e in examples]
-    return mean(correctness_reward(a.text, e.completion[0].content, e.task, s) for a, e, s in zip(answers, examples, shown, strict=True))
+    return mean(a.finished * correctness_reward(a.text, e.completion[0].content, e.task, s) for a, e, s in zip(answers, examples, shown, strict=True))
 
 # %% ../nbs/11_grpo.ipynb #457cf2fc
 def why_stop(
@@ -199,7 +199,7 @@ def build_grpo(model, tokenizer, train: list[Example], held_out: list[Example], 
     from datasets import Dataset
     from trl import GRPOTrainer
     trainer = GRPOTrainer(
-        model=model, processing_class=tokenizer, reward_funcs=logged(reward_function(params.rewards)), train_dataset=Dataset.from_list([reward_row(e) for e in train]),
+        model=model, processing_class=tokenizer, reward_funcs=logged(reward_function(params.rewards, {tokenizer.eos_token_id})), train_dataset=Dataset.from_list([reward_row(e) for e in train]),
         args=grpo_arguments(params, work, model.dtype == torch.bfloat16), rollout_func=None if params.vllm or sharded() else rollout(tokenizer))
     trainer.add_callback(watch(trainer, tokenizer, held_out, params, work))
     return trainer

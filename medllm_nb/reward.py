@@ -194,7 +194,7 @@ class RewardParams(StageParams):
     agreement: float = Field(0.1, ge=0)
 
 PARTS = tuple(RewardParams.model_fields)
-RANGES = dict.fromkeys((*PARTS, "originality"), (0.0, 1.0)) | {"abstention": (-1.0, 1.0), "total": (-1.0, 1.0)}
+RANGES = dict.fromkeys((*PARTS, "originality", "ended"), (0.0, 1.0)) | {"abstention": (-1.0, 1.0), "total": (-1.0, 1.0)}
 
 def report_of(prompt: str) -> str:
     "The report that a prompt shows; the whole prompt where no line `Report:` announces it."
@@ -207,8 +207,9 @@ def rewards(
     task: str,
     prompt: str,  # what the user wrote: instruction and report
     agreement: float = 0.0,  # with the other samples of the group
+    ended: bool = True,  # not cut at the limit
 ) -> dict[str, float]:
-    "Every reward of one answer, by name, and its originality; ranges as in `RANGES`."
+    "Every reward of one answer, by name, its originality and whether it ended; ranges as in `RANGES`."
     answer, shown = answer.strip(), report_of(prompt)
     right = correctness_reward(answer, reference, task, shown)
     parts = {"correctness": right, "groundedness": groundedness_reward(answer, shown, task),
@@ -217,17 +218,17 @@ def rewards(
     # an evasion earns nothing for its good form
     if declines(answer) and not abstains(reference): parts = dict.fromkeys(parts, 0.0)
     judged = abstention_reward(answer, reference, right) if task in SCORED else right - (not plain(answer)) / 2
-    return parts | {"abstention": judged, "originality": originality(answer, prompt)}
+    return parts | {"abstention": judged, "originality": originality(answer, prompt), "ended": float(ended)}
 
 def total(
     parts: dict[str, float],  # as `rewards` gives them
     params: RewardParams = RewardParams(),
 ) -> float:
-    "Weighted mean of the rewards, its positive part times the originality. In [-1, 1]."
+    "Weighted mean of the rewards, its positive part times the originality, and nothing of it for a cut answer. In [-1, 1]."
     weights = params.model_dump()
     if not sum(weights.values()): raise ValueError("all reward weights are 0: nothing would be rewarded")
     value = sum(w * parts[name] for name, w in weights.items()) / sum(weights.values())
-    return value * parts["originality"] if value > 0 else value
+    return value * parts["originality"] * parts["ended"] if value > 0 else value
 
 # %% ../nbs/10_reward.ipynb #2776bfdf
 def reward_row(example: Example) -> dict:
@@ -251,12 +252,14 @@ def group_agreement(answers: list[str], tasks: list[str], groups: list[str]) -> 
 # %% ../nbs/10_reward.ipynb #92881aaa
 def reward_function(
     params: RewardParams = RewardParams(),
+    ends: set[int] = frozenset(),  # tokens that end an answer; without them none counts as cut
 ) -> Callable:
     "A reward function for TRL's GRPOTrainer: the total of each completion, with every part logged as `reward/NAME`."
-    def clinical_reward(prompts, completions, reference, task, log_metric=None, log_extra=None, **columns) -> list[float]:
+    def clinical_reward(prompts, completions, reference, task, completion_ids=None, log_metric=None, log_extra=None, **columns) -> list[float]:
+        ended = [ids[-1] in ends for ids in completion_ids] if ends else [True] * len(completions)
         answers, asked = [text_of(c) for c in completions], [text_of(p) for p in prompts]
         agreed = group_agreement(answers, task, asked)
-        scored = [rewards(a, r, t, p, g) for a, r, t, p, g in zip(answers, reference, task, asked, agreed, strict=True)]
+        scored = [rewards(*row) for row in zip(answers, reference, task, asked, agreed, ended, strict=True)]
         for name in scored[0] if scored else ():
             if log_metric: log_metric(f"reward/{name}", mean(s[name] for s in scored))
             if log_extra: log_extra(name, [round(s[name], 3) for s in scored])

@@ -55,7 +55,7 @@ def test_every_task_has_an_example_and_its_reference_is_worth_most():
        prompt=st.one_of(st.text(max_size=100), st.sampled_from([prompt_of(e) for e in EXAMPLES.values()])))
 def test_rewards_stay_in_their_range_for_any_text(answer, reference, task, prompt):
     parts = rewards(answer, reference, task, prompt, agreement=agreement_rewards([answer, reference, answer], task)[0])
-    assert set(parts) == {*PARTS, "originality"}
+    assert set(parts) == {*PARTS, "originality", "ended"}
     for name, value in (parts | {"total": total(parts)}).items():
         low, high = RANGES[name]
         assert low <= value <= high, name
@@ -130,3 +130,6 @@ def test_trl_calls_it_and_logs_its_parts(tiny_model, tmp_path):
     given = trainer._calculate_rewards(inputs, [r["prompt"] for r in inputs], completions, [[0]] * 4)[:, 0].tolist()
     assert given[0] > 0.9 and given[2] > 0.9 and given[1] < 0 and given[3] < 0
     assert {f"reward/{name}" for name in PARTS} <= set(trainer._pending_metrics)
+    trainer.reward_funcs = [reward_function(ends={2})]
+    cut = trainer._calculate_rewards(inputs, [r["prompt"] for r in inputs], completions, [[5, 2], [5, 2], [5, 7], [5, 7]])[:, 0].tolist()
+    assert cut[0] == given[0] and cut[2] == 0 and cut[3] == given[3], "a cut answer earns nothing, and loses what it would have lost"
