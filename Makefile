@@ -16,7 +16,7 @@ OWN := 12_benchmarks 12_review
 # Notebooks without a stage: the site shows them executed too.
 PLAIN := $(filter-out $(OWN) $(basename $(notdir $(shell grep -ohE 'nbs/[a-z0-9_]+\.ipynb' dvc.yaml service/dvc.yaml))), $(basename $(notdir $(NBS))))
 
-.PHONY: run test setup data browser key doctor lab benchmarks review accept site profile serve monitor retrain day readme clean-notebooks lock wheel help
+.PHONY: run test setup data browser key doctor lab benchmarks review accept site profile serve monitor retrain day audit readme clean-notebooks lock wheel help
 
 run: setup key data  ## set up, then run the whole pipeline on data/ and show the scores (the default)
 	dvc repro
@@ -69,6 +69,10 @@ serve: setup key  ## the gateway on 127.0.0.1:8000 and the clinician's page; Ctr
 
 accept: setup  ## make accept [MODEL=sft]: the evaluated model becomes the accepted one (accepted.json)
 	@medllm-accept $(MODEL)
+
+audit: setup  ## known holes in the locked packages (asks PyPI's advisory database), and which have newer releases
+	-pip-audit --strict --disable-pip -r requirements/lock.txt
+	@pip list --outdated
 
 site: setup key data  ## the executed notebooks as a searchable static site in reports/site
 	mkdir -p reports/nbs
