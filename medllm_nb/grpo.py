@@ -37,7 +37,7 @@ class GrpoParams(StageParams):
     temperature: float = Field(1.0, gt=0)
     top_p: float = Field(1.0, gt=0, le=1)
     max_prompt_length: int = Field(200, ge=16)
-    max_completion_length: int = Field(64, ge=1)
+    max_completion_length: int = Field(80, ge=1)
     learning_rate: float = Field(3e-4, gt=0)
     scheduler: str = "constant"
     optimizer: str = "adamw_torch"
