@@ -183,19 +183,30 @@ def on_loopback(host: str) -> bool:
 
 class OpenAIServer:
     "An OpenAI-compatible server: vLLM, `transformers serve`, llama.cpp, Ollama."
-    def __init__(self, url: str, timeout_s: float = 120, key: str | None = None):
+    def __init__(
+        self,
+        url: str,  # such as http://127.0.0.1:8001/v1, with #MODEL where the server does not tell which it has
+        timeout_s: float = 120,
+        key: str | None = None,
+    ):
         import httpx, openai
+        url, _, self.named = url.partition("#")
         host = urlsplit(url)
         if host.scheme not in ("http", "https") or not host.hostname: raise ValueError(f"serve.upstreams: {url!r} is no http(s) address")
         if host.scheme == "http" and not on_loopback(host.hostname): raise ValueError(f"serve.upstreams: {host.netloc} is another machine: use https")
-        self.name, self.version, self.model = host.netloc.rpartition("@")[2], "unknown", None
+        self.name, self.version, self.model = host.netloc.rpartition("@")[2], self.named.rpartition("/")[2] or "unknown", self.named or None
+        self.http = openai.DefaultAsyncHttpxClient(trust_env=False)
         self.client = openai.AsyncOpenAI(base_url=url, api_key=key or os.environ.get("MEDLLM_UPSTREAM_KEY") or "none", max_retries=0,
-                                         timeout=httpx.Timeout(timeout_s, connect=3), http_client=openai.DefaultAsyncHttpxClient(trust_env=False))
+                                         timeout=httpx.Timeout(timeout_s, connect=3), http_client=self.http)
 
     async def healthy(self) -> bool:
-        import openai
+        import httpx, openai
         try: models = [m.id for m in (await self.client.with_options(timeout=5).models.list()).data]
+        except openai.APIStatusError: models = None  # it answers, but cannot list
         except openai.OpenAIError: return False
+        if self.named:
+            try: return models is not None or (await self.http.get(self.client.base_url.join("/health"), timeout=5)).is_success
+            except httpx.HTTPError: return False
         if models: self.model, self.version = models[0], models[0]
         return bool(models)
 

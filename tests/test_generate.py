@@ -1,4 +1,5 @@
 "A batch changes no answer, rows that end leave it, and a real server gives what the model in this process gives."
+import asyncio
 import os
 import random
 import socket
@@ -82,6 +83,17 @@ def test_no_server_is_said_plainly():
         finally: openai.OpenAI = client
 
 
+async def behind_the_gateway(url, chats, model):
+    "What the gateway gets from a server that does not tell what it serves, so that the address names it."
+    from medllm_nb.upstream import OpenAIServer, Options, Pool, ask_pool
+    assert not await OpenAIServer(url).healthy()
+    server = OpenAIServer(f"{url}#{model}")
+    assert await server.healthy()
+    replies = [await ask_pool(Pool([server]), c, Options(6)) for c in chats]
+    assert {r.model_version for r in replies} == {model.name} and replies[0].confidence is None, "it tells no probabilities"
+    return [r.text for r in replies]
+
+
 def test_a_real_server_answers_as_the_model_in_this_process(local, tiny_model, tmp_path):
     "`transformers serve`, greedy, on the loopback."
     pytest.importorskip("fastapi"); pytest.importorskip("uvicorn")
@@ -98,7 +110,9 @@ def test_a_real_server_answers_as_the_model_in_this_process(local, tiny_model, t
             time.sleep(0.5)
         chats = [[{"role": "user", "content": f"Sodium {i} mmol/L?"}] for i in range(5)]
         answers = generate(chats, Server(f"http://127.0.0.1:{port}/v1", str(tiny_model), concurrency=3), max_new_tokens=6)
-        assert [a.text for a in answers] == [a.text for a in generate(chats, local, max_new_tokens=6)]
+        own = [a.text for a in generate(chats, local, max_new_tokens=6)]
+        assert [a.text for a in answers] == own
+        assert asyncio.run(behind_the_gateway(f"http://127.0.0.1:{port}/v1", chats, tiny_model)) == own
     finally:
         server.terminate()
         server.wait(20)
