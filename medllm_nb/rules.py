@@ -307,7 +307,7 @@ def address_rules() -> list[Rule]:
     next_label = r"(?!(?:[ \t]{2,}|[ \t]*[|;])[ \t]*\p{L}[\p{L} .]{0,24}[:#]|[ \t]+\p{L}+[ \t]*[:#])"
     rest_of_line = rf"(?=[^\n]*[\p{{L}}])(?:{next_label}[^\n|;\t\"])+"
     return [make_rule(name, "LOCATION", score, pattern) for name, score, pattern in (
-        ("address", 0.9, rf"(?<![\d./\-])(?P<phi>\d{{1,6}}[A-Z]?[ \t]+{ROAD}{_unit}?(?:,?{_place}|{city_alone})?(?:,?[ \t\n]+{ZIP})?)"),
+        ("address", 0.9, rf"(?<![\d./\-])(?P<phi>(?:\b(?i:flat|studio|level|floor|unit)[ ]\d{{1,3}}[A-Za-z]?,[ ])?(?:\d{{1,4}}/)?\d{{1,6}}[A-Z]?[ \t]+{ROAD}{_unit}?(?:,?{_place}|{city_alone})?(?:,?[ \t\n]+{ZIP})?)"),
         ("address", 0.9, rf"(?<![\d.,/\-])(?P<phi>(?:\d{{1,6}}[A-Z]?|{_MILITARY})[ \t]+{anything}{STATE},?{_w}{ZIP})"),
         ("address", 0.9, rf"(?P<phi>(?:\d{{3,6}}[ \t]+)?(?i:p\.?[ ]?o\.?[ ]?box)[ \t]+\d+(?:,?{_place})?)"),
         ("address", 0.9, rf"(?i)\b(?P<phi>(?:(?:unit|psc)[ ]\d{{3,5}},?[ ]box[ ]\d{{3,5}}|(?:usns|usnv|uscgc|uss)[ ][\p{{L}}'’\-]+)\s+(?:apo|fpo|dpo)[ ][a-z]{{2}}[ ]\d{{5}})"),
@@ -318,13 +318,15 @@ def address_rules() -> list[Rule]:
     )]
 
 # %% ../nbs/03_rules.ipynb #72cb7a84
-_house = r"(?:,?[ \t]+(?:(?i:n[°ºr]\.?|nr?\.|no\.)[ ]?)?\d{1,4}(?:[ ]?[A-Za-z]\b)?(?:[/\-]\d{1,4}[A-Za-z]?)?\b\.?)"  # 25, 7a, N° 258, 6c/8
+_house = (r"(?:,?[ \t]+(?:(?i:n[°ºr]\.?|nr?\.|no\.)[ ]?)?\d{1,4}(?:[ ]?[A-Za-z]\b)?(?:[/\-]\d{1,4}[A-Za-z]?)?\b\.?"
+          r"(?:,?[ \t]+(?i:interior|int\.|piso|bus|bte\.?|boîte|apto\.?)[ \t]*\d{1,4}[A-Za-z]?\b)?|,?[ \t]+[Ss]/[Nn]\b)")  # 25, 7a, N° 258, 6c/8, 302 Interior 157, S/N
 _bare_house = r"(?:[ \t]+\d{1,4}[A-Za-z]?\b\.?)"
 _small = r"(?:d[aeiou]s?|dei|degli|dell|del|della|la|le|les|el|los|las|aux?|sur|sous|en|van|der|den|von|zu|zum|zur|am|na|nad|pod|za|y|e)"  # small words in a street's name
 _Word = r"(?!(?:[Aa]pt|[Ss]uite|[Uu]nit)\b)\p{Lu}[\p{L}\p{M}'’\-]*\.?"
 _names = rf"(?:\d{{1,3}}[ ])?(?:(?:{_small}[ \t]|d['’])[ \t]*)*{_Word}(?:[ \t]+(?:{_small}|{_Word})){{0,5}}"
 _in_small_letters = (r"(?:rue|avenue|boulevard|chemin|impasse|quai|allée?|montée|ruelle|faubourg|calle|avenida|paseo|rua|travessa|viale|piazza|ulica|jalan"
                      r"|(?:place|passage|route|square|cours|voie|cité)(?=[ ](?:d['’eu]|\p{Lu})))")
+_adjective = r"\p{Lu}\p{L}{2,}(?:sk|ck|ov|n|v|l)[áéý]"  # Klouzková 7, Zelený: with an accent, which no English word has there
 _hyphenated = r"-(?:Straße|Strasse|Str\.|Ring|Gasse|Weg|Allee|Platz|Hof|Ufer|Damm)"  # Anna-Siemsen-Ring
 POSTCODE = (r"(?:\d{3}[ ]\d{2}|\d{5}(?:-\d{3,4})?|\d{2}-\d{3}|(?!(?:19|20)\d\d\b)\d{4}(?:-\d{3}|[ ]?[A-Z]{2}\b)?"
             r"|[A-Z]{1,2}\d[\dA-Z]?[ ]\d[A-Z]{2}\b|[A-Z]\d[A-Z][ ]?\d[A-Z]\d\b)")  # CZ, US, BR, PL, PT, NL, UK, CA
@@ -343,7 +345,7 @@ def foreign_address_rules() -> list[Rule]:
     first_number = r"(?:\d{1,6}[ \t]+)?"
     small_letters = rf"\d{{1,6}}(?:[ ](?:[Bb]is|[Tt]er))?,?[ \t]+(?i:{_in_small_letters})[ \t]+(?:(?:{_small}|l['’]|d['’])[ \t]*)*\p{{L}}[\p{{L}}\p{{M}}'’\-]{{2,}}(?:[ \t]+{_Word}){{0,4}}"
     before = rf"{first_number}(?i:{_any_of('roads_before')})(?<=[\p{{L}}./])[ \t]+{_names}"
-    glued = rf"(?:{_Word}[ \t]+){{0,2}}\p{{Lu}}[\p{{L}}\p{{M}}\-]*(?:{_any_of('roads_glued')}|{_hyphenated})"
+    glued = rf"(?:{_Word}[ \t]+){{0,2}}\p{{Lu}}[\p{{L}}\p{{M}}\-]*(?:{_any_of('roads_glued')}|{_hyphenated})|{_adjective}"
     after = rf"{_Word}[ \t]+(?:{_Word}[ \t]+){{0,2}}(?:\p{{L}}[\p{{L}}\p{{M}}\-]{{2,}}[ \t]+)?{_any_of('roads_after')}"
     other_street = rf"(?:(?i:{_in_small_letters}|{_any_of('roads_before')})[ ])?(?:{_small}[ ])*{_Word}(?:[ ](?:{_small}[ ])?{_Word}){{0,3}}{_bare_house}?"
     corner = rf"(?i:the[ ])?(?i:corner|intersection|junction)[ ](?i:of)[ ](?:[^\n,;]|(?<=\d),[ ]|,[ ](?=\d)){{3,60}}?[ ](?i:and)[ ]{other_street}"
@@ -357,7 +359,7 @@ def foreign_address_rules() -> list[Rule]:
     return [make_rule(name, "LOCATION", score, pattern) for name, score, pattern in (
         ("street abroad", 0.85, rf"(?<![\p{{L}}\d])(?P<phi>{before}{_house}|\d{{1,6}}[ \t]+{before})"),
         ("street abroad", 0.85, rf"(?<![\p{{L}}\d])(?P<phi>{small_letters})(?!\p{{L}})"),
-        ("street abroad", 0.85, rf"(?<![\p{{L}}\d])(?P<phi>{first_number}{glued}{_house}|\d{{1,6}}[ \t]+{glued})(?![\p{{L}}])"),
+        ("street abroad", 0.85, rf"(?<![\p{{L}}\d])(?P<phi>{first_number}(?:{glued}){_house}|\d{{1,6}}[ \t]+(?:{glued}))(?![\p{{L}}])"),
         ("street abroad", 0.85, rf"(?<![\p{{L}}\d])(?P<phi>{first_number}{after}{_house}|\d{{1,6}}[ \t]+{after})(?![\p{{L}}])"),
         ("word between numbers", 0.6, rf"(?<![\p{{L}}\d.,/\-])(?P<phi>\d{{2,6}}[ \t]+{_Word}(?:[ \t]+{_Word}){{0,3}}{_bare_house})(?![\d.%/\-])"),
         ("street before its kind", 0.7, rf"(?<![\p{{L}}\d])(?P<phi>{before_street})"),
