@@ -1,6 +1,6 @@
 """GRPO on top of SFT: does it raise the held-out score? Three seeds, patients that neither stage ever saw.
 
-    python bench/grpo.py [--seeds 1 2 3] [--steps 20] [--patients 40] [--out artifacts/bench-grpo] [--param learning_rate=3e-4 ...]
+    python bench/grpo.py [--seeds 1 2 3] [--steps 20] [--patients 40] [--out artifacts/bench-grpo] [--param temperature=1.0 learning_rate=3e-4 ...]
 
 From artifacts/sft of the laptop's run. The held-out reports are made by 01_sample's generator from a seed that the sample does not use, read by
 the pipeline's own structure and instruct; training prompts are the training split's. Each seed trains in a process of its own and is saved when
