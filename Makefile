@@ -9,6 +9,8 @@ export UNSLOTH_DISABLE_STATISTICS := 1
 export DVC_NO_ANALYTICS := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 export TOKENIZERS_PARALLELISM := false
+# Compiled once and kept, where a shell forbids it: each of the many processes would compile torch and transformers anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 NBS := $(sort $(wildcard nbs/*.ipynb))
 # Notebooks that have a command of their own here, since what they read is not the pipeline's.

@@ -52,6 +52,7 @@ def start_ray(
     tries: int = 3,  # for one on this machine: its first start may take longer than the 30 s that Ray allows
 ) -> None:
     "Join or start a Ray cluster, unless there is one; `RuntimeError` if none answers at the address."
+    os.environ.setdefault("RAY_agent_register_timeout_ms", "120000")  # a raylet gives up on its agents after 30 s, too
     import ray
     while not ray.is_initialized():
         try: ray.init(address=address or "local", log_to_driver=False, include_dashboard=False, logging_level="ERROR")

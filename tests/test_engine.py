@@ -18,9 +18,10 @@ def some_reports(n):
 
 
 @pytest.fixture
-def cluster():
+def cluster(monkeypatch):
     "A head and a second node, as processes on this machine, one core each."
     pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_agent_register_timeout_ms", "120000")
     import ray
     from ray.cluster_utils import Cluster
     for left in (2, 1, 0):
