@@ -71,7 +71,7 @@ def test_grpo_in_two_processes_samples_and_learns_what_one_does(project, tiny_mo
     sft = SftParams(rank=4, alpha=8)
     add_adapter(load_model(str(tiny_model))[0], sft).save_pretrained(project / "artifacts" / "sft" / "adapter")
     write_json(project / "artifacts" / "sft" / "training.json", {"params": sft.model_dump(), "base": json.loads((project / "artifacts" / "model" / "model.json").read_text())})
-    small = dict(max_steps=2, eval_steps=1, eval_examples=2, group=4, prompts=2, max_completion_length=6, learning_rate=1e-2, patience=99, max_drop=9.0)
+    small = dict(max_steps=2, eval_steps=1, eval_examples=2, group=4, prompts=2, temperature=1.0, max_completion_length=6, learning_rate=1e-2, patience=99, max_drop=9.0)
     seen = []
     for knobs in (dict(batch_size=4, accelerate=str(TWO)), dict(batch_size=8)):
         metrics = start(run_grpo, GrpoParams(**small, **knobs), "grpo", project)
