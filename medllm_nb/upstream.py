@@ -174,7 +174,7 @@ def load_local(root: str | Path | None = None) -> LocalModel:
     with weights.open("rb") as f: digest = hashlib.file_digest(f, "sha256").hexdigest()[:12]
     return LocalModel(model.to(getattr(torch, compute_dtype())).eval(), tokenizer, f"{facts['name'].removeprefix('pypi:').split('/')[-1]}@{digest}")
 
-# %% ../nbs/22_upstream.ipynb #a370b9d3
+# %% ../nbs/22_upstream.ipynb #70e83a4e
 def on_loopback(host: str) -> bool:
     "Whether a host is this machine."
     if host == "localhost": return True
