@@ -1,6 +1,6 @@
 """De-identification beside stock Presidio, and what a cache saves.
 
-    python bench/deidentify.py [--patients 150] [--seed 2027] [--shared ../shared/data] [--detectors rules,gazetteer,spacy]
+    python bench/deidentify.py [--patients 150] [--seed 2027] [--shared ../shared/data] [--detectors rules,gazetteer,spacy,rampart]
 
 1. An unseen seed of the sample's generator (its text, without OCR): recall, precision, reports a second, ours and stock Presidio's
    BatchAnalyzerEngine on the same spaCy model, the same text and two cores.

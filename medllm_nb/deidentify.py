@@ -160,8 +160,8 @@ def detection_version(
     detectors: Iterable[str] = DETECTORS,
 ) -> str:
     "A hash that changes with the model, the detectors, the lexicon and the code of the recognisers."
-    from medllm_nb import core, lexicon, phi, rules
-    sources = lexicon.LEXICON.read_bytes() + b"".join(Path(m.__file__).read_bytes() for m in (core, lexicon, phi, rules))
+    from medllm_nb import classifier, core, lexicon, phi, rules
+    sources = lexicon.LEXICON.read_bytes() + b"".join(Path(m.__file__).read_bytes() for m in (classifier, core, lexicon, phi, rules))
     return hashlib.sha256(" ".join((model, *detectors)).encode() + sources).hexdigest()[:16]
 
 def find_cached(

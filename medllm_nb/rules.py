@@ -295,7 +295,7 @@ _compass = r"[NSEW]{1,2}\b\.?"
 _street_word = r"(?:\p{Lu}[\p{L}'’.\-]*|\d{1,3}(?:st|nd|rd|th|ST|ND|RD|TH))"
 ROAD = rf"(?:{_compass}[ \t]+)?(?:{_street_word}[ \t]+){{1,4}}(?i:{'|'.join(terms('roads'))})\b\.?(?:[ \t]+{_compass})?"
 CITY = (r"(?:(?:St|Mt|Ft|N|S|E|W)\.[ \t]*|['’](?=[sS]-\p{Lu}))?(?:\p{Lu}|(?<=['’])s-\p{Lu})[\p{L}\p{M}'’\-]+"
-        r"(?:[ \t]+(?:of|de|la|do|da|dos|das|del|di|du|am|an|im|der|on|nad|pod|los|las|sur|sous|bei|ob|aan|St\.|\p{Lu}[\p{L}\p{M}'’\-]+)){0,3}")
+        r"(?:[ \t]+(?:(?:of|de|la|do|da|dos|das|del|di|du|am|an|im|der|on|nad|pod|los|las|sur|sous|bei|ob|aan)(?!\p{L})|St\.|\p{Lu}[\p{L}\p{M}'’\-]+)){0,3}")
 _place = rf"(?:{_w}|,[ \t\n]*){CITY}(?:,?{_w}{STATE}\b\.?)(?:,?{_w}{ZIP})?"
 _MILITARY = r"(?:USNS|USNV|USCGC|USS|PSC|Unit)\b"  # a ship or a unit in the place of a street
 
