@@ -6,9 +6,10 @@
 __all__ = ['ExportError', 'load_16bit', 'attach_adapter', 'merge_adapter', 'mend_tokenizer', 'save_model', 'copy_adapter']
 
 # %% ../nbs/14_merge.ipynb #5855970d
-import json, shutil
+import json, shutil, warnings
 from pathlib import Path
 
+from .generate import merge_layer, round_to_bf16
 from .model import fetch_model, template_hash
 
 # %% ../nbs/14_merge.ipynb #1e0ea7d5
@@ -45,7 +46,14 @@ def merge_adapter(
     model,  # from `attach_adapter`
 ):
     "The base with the adapter added into its weights; `ValueError` if a sum is not finite."
-    merged = model.merge_and_unload(safe_merge=True)
+    import torch
+    from peft.tuners.lora import LoraLayer
+    generator = torch.Generator().manual_seed(0)
+    for layer in model.modules():
+        if isinstance(layer, LoraLayer) and hasattr(layer.get_base_layer(), "weight"): merge_layer(layer, generator)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All adapters are already merged")
+        merged = model.merge_and_unload(safe_merge=True)
     if hasattr(merged.config, "quantization_config"): raise ExportError("the merged model is still quantised: merge into the 16-bit base")
     return merged.eval()
 
@@ -75,7 +83,8 @@ def save_model(
     "Write bf16 safetensors, tokenizer and chat template; `ExportError` if what was written reads a text differently."
     import torch
     from transformers import AutoTokenizer
-    for p in model.parameters(): p.data = p.data.to(torch.bfloat16)
+    generator = torch.Generator().manual_seed(0)
+    for p in model.parameters(): p.data = round_to_bf16(p.data.float(), generator)
     model.config.dtype = torch.bfloat16
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
