@@ -83,17 +83,18 @@ def test_surrogates_are_one_person_a_patient_and_another_for_another():
     assert patient_key(KEY, "p1") != patient_key(b"u" * 32, "p1")
 
 
-def test_numbers_and_mails_on_text_that_nobody_here_wrote():
-    "General text, not clinical: names and foreign addresses are found less often than by stock Presidio there, which CHANGELOG.md says."
+def test_text_that_nobody_here_wrote():
+    "General text, not clinical: more is found than by stock Presidio, numbers and names alike, and less of it is nothing."
     path = SHARED / "presidio-research" / "synth_dataset_v2_even.json"
     if not path.exists(): pytest.skip("no ../shared/data")
-    kinds = {"PHONE_NUMBER", "EMAIL_ADDRESS", "CREDIT_CARD", "US_SSN", "IP_ADDRESS", "DOMAIN_NAME"}
     rows = json.loads(path.read_text())[:250]
     texts = [r["full_text"] for r in rows]
     spans = lambda r: [Span(start=s["start_position"], end=s["end_position"], entity=s["entity_type"]) for s in r["spans"]]
-    numbers, everything = [[s for s in spans(r) if s.entity in kinds] for r in rows], [spans(r) for r in rows]
+    of = lambda kinds: [[s for s in spans(r) if s.entity in kinds] for r in rows]
+    everything = [spans(r) for r in rows]
     ours, stock = find_phi(texts), find_phi_stock(texts)
-    assert score_phi(texts, numbers, ours).loc["all", "recall"] > score_phi(texts, numbers, stock).loc["all", "recall"]
+    for kinds in ({"PHONE_NUMBER", "EMAIL_ADDRESS", "CREDIT_CARD", "US_SSN", "IP_ADDRESS", "DOMAIN_NAME"}, {"PERSON", "STREET_ADDRESS", "ORGANIZATION"}):
+        assert score_phi(texts, of(kinds), ours).loc["all", "recall"] > max(0.97, score_phi(texts, of(kinds), stock).loc["all", "recall"])
     assert score_phi(texts, everything, ours).loc["all", "precision"] > score_phi(texts, everything, stock).loc["all", "precision"]
 
 
