@@ -9,7 +9,9 @@
    of the set, and for those that HIPAA names (not: titles, nationalities, ages under 90, years, countries and states alone).
 3. Clinical text that its publisher has de-identified (MTSamples, the 173 reports that were not looked at): the share of words that ours would
    change. All but the few values the publisher left in are false alarms, or clinical words lost.
-4. Ten reports added to those already read: how many go through detection.
+4. The same clinical text with sentences planted in it that name people, places and employers of fourteen countries without a title or a label:
+   the share of those values found whole, without Rampart, with it, and by stock. The sentences are ours, the reports and names are not.
+5. Ten reports added to those already read: how many go through detection.
 """
 import argparse
 import json
@@ -17,8 +19,10 @@ import re
 import tempfile
 import time
 from pathlib import Path
+from random import Random
 
 import pandas as pd
+from faker import Faker
 
 from medllm_nb.core import Span
 from medllm_nb.deidentify import DeidentifyParams, find_all, find_phi_stock, score_phi
@@ -99,6 +103,43 @@ def clinical_words_lost(texts):
     print(f"\nMTSamples, {len(texts)} reports: {changed / words:.3%} of {words} words changed; of {plain} plain and clinical words in lower case {plain_changed / plain:.4%}")
 
 
+PLANTED = ("Discussed with {name} today.", "{first} tolerated the procedure well.", "Her neighbor {name} drove her from {city}.", "This was reviewed with {last} at the bedside.",
+           "Wound care was taught to {first} and {friend}.", "He works with {name} in {city}.", "Patient asks that {name} be called with results.", "Lives at {street}.",
+           "Interpreter {name} was present.", "Works for {company}.")
+LOCALES = ("en_US", "es_MX", "pl_PL", "en_IN", "nl_NL", "it_IT", "pt_BR", "tr_TR", "vi_VN", "fr_FR", "de_DE", "en_GB", "fi_FI", "ro_RO")
+
+
+def plant(texts, seed, each=3):
+    "Texts with sentences of PLANTED between theirs, and where the planted values stand."
+    rng, fakes = Random(seed), [Faker(locale) for locale in LOCALES]
+    for i, fake in enumerate(fakes): fake.seed_instance(seed + i)
+    planted, gold = [], []
+    for text in texts:
+        sentences = re.split(r"(?<=\. )", text)
+        at = sorted(rng.randrange(1, len(sentences) + 1) for _ in range(each))
+        out, spans = "", []
+        for i, sentence in enumerate((*sentences, "")):
+            for _ in range(at.count(i)):
+                fake, form = rng.choice(fakes), rng.choice(PLANTED)
+                values = {"name": f"{fake.first_name()} {fake.last_name()}", "first": fake.first_name(), "friend": fake.first_name(), "last": fake.last_name(), "city": fake.city(),
+                          "street": fake.street_address().split("\n")[0], "company": fake.company()}
+                start, said = len(out), form.format(**values)
+                spans += [Span(start=start + said.index(values[k]), end=start + said.index(values[k]) + len(values[k]), entity=k) for k in re.findall(r"\{(\w+)\}", form)]
+                out += said + " "
+            out += sentence
+        planted.append(out)
+        gold.append(spans)
+    return planted, gold
+
+
+def planted_names(texts, detectors):
+    planted, gold = plant(texts, seed=100)
+    found = {"ours": ours(planted, detectors), "  without rampart": ours(planted, [d for d in detectors if d != "rampart"]), "stock Presidio": find_phi_stock(planted)}
+    table = pd.DataFrame({name: score_phi(planted, gold, f).recall for name, f in found.items()})
+    table.insert(0, "planted", score_phi(planted, gold, found["ours"]).gold)
+    print(f"\nPlanted in {len(planted)} reports of MTSamples\n{table[table.planted > 0].round(3).to_string()}")
+
+
 def added(texts):
     "Ten more texts with the rest in the cache."
     with tempfile.TemporaryDirectory() as folder:
@@ -127,7 +168,9 @@ def main():
     if general.is_file(): general_text(general, detectors)
     if mt.is_file():
         lines = mt.read_text().splitlines()
-        clinical_words_lost([json.loads(line)["transcription"] for line in lines[100:200] + lines[300:]])  # the others were looked at
+        reports = [json.loads(line)["transcription"] for line in lines[100:200] + lines[300:]]  # the others were looked at
+        clinical_words_lost(reports)
+        planted_names(reports, detectors)
     added(texts)
 
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['STREETS', 'IN_LETTERS', 'OUR_ENTITY', 'CERTAIN', 'GUESSING', 'DETECTORS', 'unwrap', 'places_with_code',
-           'find_by_rules', 'two_surnames', 'name_evidence', 'Word', 'known_name', 'inside_sentence', 'unknown_name',
-           'find_by_gazetteer', 'name_shape', 'plausible', 'open_sentences', 'find_by_spacy', 'weigh',
+           'find_by_rules', 'two_surnames', 'name_evidence', 'Word', 'said_of_people', 'known_name', 'inside_sentence',
+           'unknown_name', 'find_by_gazetteer', 'name_shape', 'plausible', 'open_sentences', 'find_by_spacy', 'weigh',
            'find_by_rampart', 'resolve_overlaps', 'Known', 'known_values', 'name_parts', 'Term', 'search_terms',
            'Squeezed', 'squeezed', 'occurrences', 'propagate', 'tidy', 'mentions', 'one_decision', 'find_phi']
 
@@ -148,6 +148,26 @@ def _words_of(text: str, start: int, end: int, model: str) -> list[Word]:
     "The words of a run."
     return [Word(start + m.start(), start + m.end(), name_evidence(m[0], model)) for m in re.finditer(r"[^\s.]+(?:(?<=^\p{Lu}|[\s.]\p{Lu})\.)?", text[start:end])]
 
+@lru_cache
+def _people_do() -> re.Pattern:
+    "What only people do, behind a name."
+    return re.compile(rf"\s+(?:(?:also|now|still|then|again)\s)?(?:{'|'.join(terms('people_do'))})\b")
+
+@lru_cache
+def _people_get() -> re.Pattern:
+    "What only people are told and given, up to a name: taught to, taught to Georges and."
+    return re.compile(rf"\b(?i:{'|'.join(terms('people_get'))})\s+(?:\p{{Lu}}[\p{{L}}'’\-]+(?:,| and| or)\s+)*$")
+
+def said_of_people(
+    run: list[Word],
+    text: str,  # the report
+) -> list[int]:
+    "Index of the word of a run that is a person's name by what is said of it: Grace smiled, care was taught to Georges."
+    if text[run[0].start : run[-1].end].isupper(): return []
+    if run[-1].kind == "both" and _people_do().match(text, run[-1].end): return [len(run) - 1]
+    told = run[0].kind in ("both", "unknown") and _people_get().search(text[max(0, run[0].start - 60) : run[0].start])
+    return [0] if told else []
+
 def known_name(
     run: list[Word],
     text: str,  # the report
@@ -156,7 +176,7 @@ def known_name(
     kinds = [w.kind for w in run]
     sure = [i for i, kind in enumerate(kinds) if kind in ("name", "place")]
     pairs = [i for i in range(len(run) - 1) if kinds[i] == kinds[i + 1] == "both" and text[run[i].start : run[i].end].lower() in all_given_names()]
-    sure = sure or [i + j for i in pairs for j in (0, 1)]  # Grace Brown: two words, both of them names
+    sure = sure or [i + j for i in pairs for j in (0, 1)] or said_of_people(run, text)  # Grace Brown: two words, both of them names
     if not sure: return None
     first, last = min(sure), max(sure)
     while first > 0 and kinds[first - 1] in ("unknown", "both", "initial"): first -= 1

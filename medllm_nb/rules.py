@@ -295,7 +295,7 @@ _compass = r"[NSEW]{1,2}\b\.?"
 _street_word = r"(?:\p{Lu}[\p{L}'’.\-]*|\d{1,3}(?:st|nd|rd|th|ST|ND|RD|TH))"
 ROAD = rf"(?:{_compass}[ \t]+)?(?:{_street_word}[ \t]+){{1,4}}(?i:{'|'.join(terms('roads'))})\b\.?(?:[ \t]+{_compass})?"
 CITY = (r"(?:(?:St|Mt|Ft|N|S|E|W)\.[ \t]*|['’](?=[sS]-\p{Lu}))?(?:\p{Lu}|(?<=['’])s-\p{Lu})[\p{L}\p{M}'’\-]+"
-        r"(?:[ \t]+(?:(?:of|de|la|do|da|dos|das|del|di|du|am|an|im|der|on|nad|pod|los|las|sur|sous|bei|ob|aan)(?!\p{L})|St\.|\p{Lu}[\p{L}\p{M}'’\-]+)){0,3}")
+        r"(?:[ \t]+(?:(?:of|de|la|do|da|dos|das|del|di|du|am|an|im|der|on|nad|pod|en|los|las|sur|sous|bei|ob|aan)(?!\p{L})|St\.|\p{Lu}[\p{L}\p{M}'’\-]+)){0,3}")
 _place = rf"(?:{_w}|,[ \t\n]*){CITY}(?:,?{_w}{STATE}\b\.?)(?:,?{_w}{ZIP})?"
 _MILITARY = r"(?:USNS|USNV|USCGC|USS|PSC|Unit)\b"  # a ship or a unit in the place of a street
 
@@ -340,6 +340,8 @@ def _countries() -> str:
     return "|".join(sorted(map(re.escape, countries()), key=len, reverse=True))
 
 # %% ../nbs/03_rules.ipynb #72cb7a85
+_told = r"(?:\p{Lu}[\p{L}\p{M}'’.\-]*|\d[\dA-Za-z/\-]*|de|del|della|da|do|dos|das|van|von|der|la|el|los|las|di|du|des)"  # a word of an address that someone lives at
+
 def foreign_address_rules() -> list[Rule]:
     "Streets of other countries with a number, street corners, and places behind a verb."
     first_number = r"(?:\d{1,6}[ \t]+)?"
@@ -377,6 +379,7 @@ def foreign_address_rules() -> list[Rule]:
         ("part of a building", 0.6, rf"(?<![\p{{L}}\d])(?P<phi>(?i:apt|apartment|suite|ste|lgh)\b\.?[ \t]*#?\d{{1,5}}[A-Z]?)\b"),
         ("city behind a label", 0.9, rf"{EDGE}(?i:city|town|place of birth|birthplace|hometown|county){SEPARATOR}(?P<phi>{CITY})"),
         ("place behind its kind", 0.8, rf"\b(?i:home ?(?:city|town)|(?:city|town|village|suburb) of)[ ](?P<phi>{STOP}{CITY})"),
+        ("address behind a verb", 0.8, rf"\b(?i:live[sd]?|living|resid(?:es|ed|ing)|stay(?:s|ed|ing))[ ]at[ ](?P<phi>(?=[^.\n]{{0,50}}\d)(?=[^.\n]{{0,50}}\p{{Lu}}){_told}(?:,?[ ]{_told}){{0,7}})"),
         ("place behind a verb", 0.85, rf"{moved}(?P<phi>{STOP}{CITY}(?:,{_w}{STATE}\b)?)"),
     )]
 
