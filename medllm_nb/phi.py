@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STREETS', 'IN_LETTERS', 'OUR_ENTITY', 'CERTAIN', 'GUESSING', 'DETECTORS', 'unwrap', 'places_with_code',
            'find_by_rules', 'two_surnames', 'name_evidence', 'Word', 'said_of_people', 'known_name', 'inside_sentence',
-           'unknown_name', 'find_by_gazetteer', 'name_shape', 'plausible', 'open_sentences', 'find_by_spacy', 'weigh',
+           'unknown_name', 'find_by_gazetteer', 'name_shape', 'plausible', 'open_sentences', 'find_by_spacy',
            'find_by_rampart', 'resolve_overlaps', 'Known', 'known_values', 'name_parts', 'Term', 'search_terms',
            'Squeezed', 'squeezed', 'occurrences', 'propagate', 'tidy', 'mentions', 'one_decision', 'find_phi']
 
@@ -148,6 +148,8 @@ def _words_of(text: str, start: int, end: int, model: str) -> list[Word]:
     "The words of a run."
     return [Word(start + m.start(), start + m.end(), name_evidence(m[0], model)) for m in re.finditer(r"[^\s.]+(?:(?<=^\p{Lu}|[\s.]\p{Lu})\.)?", text[start:end])]
 
+_TOLD_WORD = re.compile(r"(?:\b(?:to|with|by|and|or)|,)\s+$")  # the last word of all that stands before a name in people_get
+
 @lru_cache
 def _people_do() -> re.Pattern:
     "What only people do, behind a name."
@@ -165,7 +167,7 @@ def said_of_people(
     "Index of the word of a run that is a person's name by what is said of it: Grace smiled, care was taught to Georges."
     if text[run[0].start : run[-1].end].isupper(): return []
     if run[-1].kind == "both" and _people_do().match(text, run[-1].end): return [len(run) - 1]
-    told = run[0].kind in ("both", "unknown") and _people_get().search(text[max(0, run[0].start - 60) : run[0].start])
+    told = _TOLD_WORD.search(text[max(0, run[0].start - 6) : run[0].start]) and run[0].kind in ("both", "unknown") and _people_get().search(text[max(0, run[0].start - 60) : run[0].start])
     return [0] if told else []
 
 def known_name(
@@ -335,30 +337,17 @@ def find_by_spacy(
     return out
 
 # %% ../nbs/03_phi.ipynb #ede26cc1
-def weigh(
-    text: str,  # a report or a letter
-    span: Span,  # what Rampart suggests
-    model: str = "en_core_web_sm",  # whose dictionary to use
-) -> Span | None:
-    "The suggestion; in a report cut to a name's shape; None where it is likelier a clinical or plain word."
-    if not is_letter(text): return plausible(text, span, model)
-    inner = _INNER_WORD.findall(text[span.start : span.end])
-    clinical = any(is_clinical(w) or w.lower() in words("eponyms") for w in inner)
-    plain = inner and all(w.islower() and is_word(w, model) for w in inner)
-    return None if clinical or plain else span
-
 def find_by_rampart(
-    texts: list[str],  # reports and letters
+    text: str,  # a letter; a report is left to the others
     model: str = "en_core_web_sm",  # whose dictionary to use
-    found: list[list[Span]] | None = None,  # what other detectors have found in each
-) -> list[list[Span]]:
-    "The names and places that Rampart suggests in letters and in a report's open sentences, and words do not speak against."
-    out = []
-    for text, before in zip(texts, found or [[]] * len(texts)):
-        read = windows(text) if is_letter(text) else open_sentences(text, before, model)
-        suggested = [s.model_copy(update={"start": a + s.start, "end": a + s.end}) for a, b in read for s in ask_rampart(text[a:b])]
-        out.append([kept for s in suggested if (kept := weigh(text, s, model))])
-    return out
+) -> list[Span]:
+    "The names and places that Rampart suggests in a letter and words do not speak against."
+    if not is_letter(text): return []
+    suggested = [s.model_copy(update={"start": a + s.start, "end": a + s.end}) for a, b in windows(text) for s in ask_rampart(text[a:b])]
+    inner = lambda s: _INNER_WORD.findall(text[s.start : s.end])
+    clinical = lambda s: any(is_clinical(w) or w.lower() in words("eponyms") for w in inner(s))
+    plain = lambda s: bool(inner(s)) and all(w.islower() and is_word(w, model) for w in inner(s))
+    return [s for s in suggested if not clinical(s) and not plain(s)]
 
 # %% ../nbs/03_phi.ipynb #5621dc7a
 def _free_runs(start: int, end: int, taken: bytearray) -> list[tuple[int, int]]:
@@ -576,14 +565,13 @@ def one_decision(
 
 # %% ../nbs/03_phi.ipynb #6630e9ad
 DETECTORS = ("rules", "gazetteer", "spacy", "rampart")
-_CHECKS = {"spaCy": plausible, "rampart": weigh}
 
 def _ask(detector: str, texts: list[str], model: str, found: list[list[Span]]) -> list[list[Span]]:
     "What one detector finds in each text, given what those before it have found."
     if detector == "rules": return [find_by_rules(t) for t in texts]
     if detector == "gazetteer": return [find_by_gazetteer(t, model) for t in texts]
     if detector == "spacy": return find_by_spacy(texts, model, found=found)
-    if detector == "rampart": return find_by_rampart(texts, model, found)
+    if detector == "rampart": return [find_by_rampart(t, model) for t in texts]
     return find_by_transformer(texts, detector)
 
 def find_phi(
@@ -599,6 +587,6 @@ def find_phi(
     for text, spans in zip(smooth, raw):
         spans = tidy(text, spans, model)
         spans = resolve_overlaps(spans + propagate(text, known_values(text, spans), model), text)
-        spans = [s for s in spans if s.detector not in _CHECKS or _CHECKS[s.detector](text, s, model)]  # what is left of a suggestion is a new one
+        spans = [s for s in spans if s.detector != "spaCy" or plausible(text, s, model)]  # what is left of a suggestion is a new one
         out.append(one_decision(text, spans, model))
     return out
