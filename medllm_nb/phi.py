@@ -137,7 +137,7 @@ def name_evidence(
     if plain: return "word"
     return "place" if folded in all_cities() else "unknown"
 
-# %% ../nbs/03_phi.ipynb #38cf9ca4
+# %% ../nbs/03_phi.ipynb #9aedbd23
 class Word(NamedTuple):
     "A word of a run of capitalised words: where it stands, and what the lists say of it."
     start: int
@@ -148,6 +148,7 @@ def _words_of(text: str, start: int, end: int, model: str) -> list[Word]:
     "The words of a run."
     return [Word(start + m.start(), start + m.end(), name_evidence(m[0], model)) for m in re.finditer(r"[^\s.]+(?:(?<=^\p{Lu}|[\s.]\p{Lu})\.)?", text[start:end])]
 
+# %% ../nbs/03_phi.ipynb #38cf9ca4
 _TOLD_WORD = re.compile(r"(?:\b(?:to|with|by|and|or)|,)\s+$")  # the last word of all that stands before a name in people_get
 
 @lru_cache
@@ -170,6 +171,7 @@ def said_of_people(
     told = _TOLD_WORD.search(text[max(0, run[0].start - 6) : run[0].start]) and run[0].kind in ("both", "unknown") and _people_get().search(text[max(0, run[0].start - 60) : run[0].start])
     return [0] if told else []
 
+# %% ../nbs/03_phi.ipynb #50dff6d5
 def known_name(
     run: list[Word],
     text: str,  # the report
