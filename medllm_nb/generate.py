@@ -54,17 +54,18 @@ def next_tokens(
 # %% ../nbs/07_generate.ipynb #b04ed865
 def round_to_bf16(
     weight,  # a float32 tensor, finite
-    generator,  # PyTorch's, of the weight's device
+    seed: int,
 ):
     "bfloat16 with the weight's mean: up or down by chance in proportion to the distance (Gupta et al. 2015, arXiv:1502.02551)."
     import torch
+    generator = torch.Generator(weight.device).manual_seed(seed)  # layers may lie on several cards
     bits = weight.contiguous().view(torch.int32)  # the upper 16 are those of a bfloat16
     noise = torch.randint(0, 1 << 16, bits.shape, dtype=torch.int32, device=bits.device, generator=generator)
     return ((bits + noise) & -(1 << 16)).view(torch.float32).to(torch.bfloat16)
 
 def merge_layer(
     layer,  # a LoRA layer of PEFT
-    generator,  # PyTorch's, of its device
+    seed: int,  # of the rounding
 ) -> None:
     "Add the adapter to the layer's weight: the sum in float32, rounded once."
     import torch
@@ -72,7 +73,7 @@ def merge_layer(
     kind = weight.dtype
     weight.data = weight.data.float()
     layer.merge(safe_merge=True)
-    weight.data = round_to_bf16(weight.data, generator) if kind == torch.bfloat16 else weight.data.to(kind)
+    weight.data = round_to_bf16(weight.data, seed) if kind == torch.bfloat16 else weight.data.to(kind)
 
 # %% ../nbs/07_generate.ipynb #579cd21c
 @contextmanager
@@ -80,14 +81,12 @@ def merged_adapter(
     model,  # with or without a LoRA adapter
 ):
     "The adapter added to the weights for the length of the block, where the weights are not quantised."
-    import torch
     from peft.tuners.lora import LoraLayer
     layers = [m for m in model.modules() if isinstance(m, LoraLayer) and not m.disable_adapters and not m.merged]
     plain = lambda weight: type(weight).__name__ != "DTensor" and weight.is_floating_point()
     if not layers or not all(plain(l.get_base_layer().weight) for l in layers): yield; return
     kept = [l.get_base_layer().weight.detach().clone() for l in layers]
-    generator = torch.Generator(kept[0].device).manual_seed(0)
-    for layer in layers: merge_layer(layer, generator)
+    for seed, layer in enumerate(layers): merge_layer(layer, seed)
     try: yield
     finally:
         for layer, weight in zip(layers, kept):

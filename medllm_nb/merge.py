@@ -46,11 +46,9 @@ def merge_adapter(
     model,  # from `attach_adapter`
 ):
     "The base with the adapter added into its weights; `ValueError` if a sum is not finite."
-    import torch
     from peft.tuners.lora import LoraLayer
-    generator = torch.Generator().manual_seed(0)
-    for layer in model.modules():
-        if isinstance(layer, LoraLayer) and hasattr(layer.get_base_layer(), "weight"): merge_layer(layer, generator)
+    for seed, layer in enumerate(model.modules()):
+        if isinstance(layer, LoraLayer) and hasattr(layer.get_base_layer(), "weight"): merge_layer(layer, seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All adapters are already merged")
         merged = model.merge_and_unload(safe_merge=True)
@@ -83,8 +81,7 @@ def save_model(
     "Write bf16 safetensors, tokenizer and chat template; `ExportError` if what was written reads a text differently."
     import torch
     from transformers import AutoTokenizer
-    generator = torch.Generator().manual_seed(0)
-    for p in model.parameters(): p.data = round_to_bf16(p.data.float(), generator)
+    for seed, p in enumerate(model.parameters()): p.data = round_to_bf16(p.data.float(), seed)
     model.config.dtype = torch.bfloat16
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
