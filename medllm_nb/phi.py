@@ -144,9 +144,11 @@ class Word(NamedTuple):
     end: int
     kind: str
 
+_RUN_WORD = re.compile(r"[^\s.]+(?:(?<=^\p{Lu}|[\s.]\p{Lu})\.)?")
+
 def _words_of(text: str, start: int, end: int, model: str) -> list[Word]:
     "The words of a run."
-    return [Word(start + m.start(), start + m.end(), name_evidence(m[0], model)) for m in re.finditer(r"[^\s.]+(?:(?<=^\p{Lu}|[\s.]\p{Lu})\.)?", text[start:end])]
+    return [Word(start + m.start(), start + m.end(), name_evidence(m[0], model)) for m in _RUN_WORD.finditer(text[start:end])]
 
 # %% ../nbs/03_phi.ipynb #38cf9ca4
 _TOLD_WORD = re.compile(r"(?:\b(?:to|with|by|and|or)|,)\s+$")  # the last word of all that stands before a name in people_get
@@ -419,7 +421,9 @@ _ADDRESS_END = re.compile(rf",?\s*{STATE},?\s*{ZIP}.*$")
 _KIND_END = re.compile(rf"[ ](?:{KIND})$")
 _PARTICLES_ALONE = frozenset("van der del los las saint".split())
 
-def _squeeze(text: str) -> str: return re.sub(r"[^\p{L}\p{M}\d]", "", text).lower()
+_NO_LETTER = re.compile(r"[^\p{L}\p{M}\d]")
+
+def _squeeze(text: str) -> str: return _NO_LETTER.sub("", text).lower()
 
 def _name_terms(value: str, model: str) -> list[tuple[str, bool]]:
     "A name and its parts, hyphenated ones in halves, each with whether case matters."

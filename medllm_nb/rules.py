@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['REACH', 'DEGREES', 'TITLES', 'STOP', 'PARTICLE', 'WORD', 'SUFFIX', 'NAME', 'FULL_NAME', 'LAST_FIRST', 'EDGE',
            'SEPARATOR', 'RELATIONS', 'PHONE', 'EXTENSION', 'WRITTEN_DATES', 'CUED_DATES', 'STATE', 'ZIP', 'UNIT',
-           'ROAD', 'CITY', 'POSTCODE', 'KIND', 'Rule', 'make_rule', 'apply_rules', 'ocr_tolerant', 'label_name_rules',
-           'context_name_rules', 'leading_name_rules', 'name_rules', 'labelled_number_rules', 'phone_rules',
-           'number_rules', 'date_rules', 'age_rules', 'web_rules', 'address_rules', 'foreign_address_rules',
-           'known_city', 'address_start', 'address_end', 'organization_rules', 'own_name']
+           'ROAD', 'CITY', 'POSTCODE', 'KIND', 'Rule', 'make_rule', 'apply_rules', 'one_of', 'ocr_tolerant',
+           'label_name_rules', 'context_name_rules', 'leading_name_rules', 'name_rules', 'labelled_number_rules',
+           'phone_rules', 'number_rules', 'date_rules', 'age_rules', 'web_rules', 'address_rules',
+           'foreign_address_rules', 'known_city', 'address_start', 'address_end', 'organization_rules', 'own_name']
 
 # %% ../nbs/03_rules.ipynb #e7610875
 from functools import lru_cache
-from typing import Iterable, NamedTuple
+from typing import Callable, Iterable, NamedTuple
 
 import regex as re
 
@@ -62,6 +62,23 @@ def apply_rules(
                 found += [Span(start=a, end=b, entity=rule.entity, score=rule.score, detector=rule.name) for a, b in m.spans("phi") if b > a]
     return found
 
+# %% ../nbs/03_rules.ipynb #1af5ea50
+def one_of(
+    terms: Iterable[str],
+    spell: Callable[[str], Iterable[str]] = lambda term: map(re.escape, term),  # a term's letters as patterns
+) -> str:
+    "A pattern of any of the terms, the longest first, that shares what they have in common at their beginning."
+    tree = {}
+    for term in terms:
+        node = tree
+        for letter in spell(term): node = node.setdefault(letter, {})
+        node[""] = {}
+    def written(node):
+        branches = [letter + written(below) for letter, below in node.items() if letter]
+        if len(branches) == 1 and "" not in node: return branches[0]
+        return "(?:" + "|".join(branches) + ")" + "?" * ("" in node) if branches else ""
+    return f"(?:{written(tree)})"
+
 # %% ../nbs/03_rules.ipynb #e7cf1d75
 _OCR = {"i": "[il1!|í]", "l": "[l1i|!]", "o": "[o0]", "s": "[s5$]", "m": "(?:m|rn|nn)", "e": "[ec]", "a": "[a@4]", "b": "[b68]", "g": "[g9q]",
         "t": "[t+]", "n": "(?:n|ri)", " ": r"[ \t_]*", "'": "['’`]?"}
@@ -70,9 +87,8 @@ def ocr_tolerant(
     labels: Iterable[str],  # as they should read
 ) -> str:
     "A pattern, to be used without regard to case, of labels as OCR may have read them; a space may be missing or an underscore."
-    def spell(label):
-        return "".join(_OCR.get(c, re.escape(c)) if len(label) > 3 or c in " '" else re.escape(c) for c in label.lower())
-    return "(?:" + "|".join(spell(label) for label in sorted(labels, key=len, reverse=True)) + ")"
+    tolerant = lambda label: [_OCR.get(c, re.escape(c)) if len(label) > 3 or c in " '" else re.escape(c) for c in label]
+    return one_of((label.lower() for label in labels), tolerant)
 
 # %% ../nbs/03_rules.ipynb #90620bf1
 DEGREES = (r"(?:M\.?D|D\.?O|M\.?B\.?B\.?S|MBChB|Ph\.?\s?D|D\.?N\.?P|R\.?N|N\.?P|F\.?N\.?P(?:-C)?|P\.?A(?:-C)?|C\.?R\.?N\.?A|R\.?Ph|Pharm\.?D|D\.?P\.?M|D\.?D\.?S"
@@ -80,11 +96,11 @@ DEGREES = (r"(?:M\.?D|D\.?O|M\.?B\.?B\.?S|MBChB|Ph\.?\s?D|D\.?N\.?P|R\.?N|N\.?P|
 TITLES = r"(?:Dr|DR|Mr|MR|Mrs|MRS|Ms|MS|Miss|MISS|Mx|Prof|PROF|Professor|Doctor|Drs)"
 _NAMES_TOO = {"to", "no", "street", "state", "work", "type", "home", "birth", "page"}  # labels that are surnames as well, in mixed case
 _STARTS = (r"(?:[Nn]o|[Bb]irth|[Pp]age|PAGE|[Ss]tate|[Hh]ome|HOME|[Tt]ype|Years?|Jan|Feb|Mon|The|This|She|He|Her|His|And|With|For|In|On|At|Was|Is|Of|OF|S[tT])\b")
-_labels = "|".join(sorted(words("labels") - _NAMES_TOO, key=len, reverse=True))
+_labels = one_of(sorted(words("labels") - _NAMES_TOO))
 STOP = rf"(?!(?i:{_labels})\b(?!['’])|{DEGREES}|{_STARTS}|\p{{L}}+[ \t]*[:#])"  # what no word of a name is
 
-_cap = rf"{STOP}\p{{Lu}}[\p{{L}}\p{{M}}'’`\-]*\p{{L}}(?!\p{{L}})"  # O'Connell, García-López, STONE
-_initial = rf"{STOP}\p{{Lu}}(?:\.(?:[ ]?\p{{Lu}}\.)?|(?=[ \t,]|$))(?![\p{{L}}\d])"  # M. or M.A. or M
+_cap = rf"(?=\p{{Lu}}){STOP}\p{{Lu}}[\p{{L}}\p{{M}}'’`\-]*\p{{L}}(?!\p{{L}})"  # O'Connell, García-López, STONE
+_initial = rf"(?=\p{{Lu}}(?!\p{{L}})){STOP}\p{{Lu}}(?:\.(?:[ ]?\p{{Lu}}\.)?|(?=[ \t,]|$))(?![\p{{L}}\d])"  # M. or M.A. or M
 PARTICLE = r"(?:(?<!\p{L})(?:de|del|della|der|den|di|da|das|dos|du|la|le|van|von|ten|ter|bin|ibn|al|el|y|S[tT]\.|Mc|De|La|Van|Von)[ \t]+)"
 WORD = rf"{PARTICLE}{{0,2}}{_cap}"
 SUFFIX = r"(?:,?[ \t]+(?:Jr|Sr|JR|SR|II|III|IV)\b\.?)?"
@@ -99,7 +115,7 @@ SEPARATOR = (r"(?:[ \t]*[\"*]*[ \t]*(?:[:;=|]|\.{2,}|[\-–—](?=[ \t]))+[ \t\"
 _title = rf"(?:{TITLES}\b\.?[ \t]*){{0,2}}"
 _name = rf"(?P<phi>{LAST_FIRST}|{NAME})"
 _degrees = rf"(?:,?[ \t]*{DEGREES})*"
-RELATIONS = "(?:" + "|".join(sorted(terms("relations"), key=len, reverse=True)) + ")"
+RELATIONS = one_of(terms("relations"))
 
 def label_name_rules() -> list[Rule]:
     "Names behind and below labels."
@@ -189,7 +205,7 @@ EXTENSION = r"(?:[ ,]*(?:x|ext\.?|extension)[ .:]*\d{1,6})?"
 
 def phone_rules() -> list[Rule]:
     "Telephone and fax numbers, with and without a label."
-    label = rf"(?<![\p{{L}}\d])(?i:{'|'.join(map(re.escape, terms('phone_labels')))})\.?(?:[ \t]*\([\p{{L}} ]{{1,12}}\))?{_NUMBER_SIGN}"
+    label = rf"(?<![\p{{L}}\d])(?i:{one_of(t.lower() for t in terms('phone_labels'))})\.?(?:[ \t]*\([\p{{L}} ]{{1,12}}\))?{_NUMBER_SIGN}"
     short = r"\d{3}[ .\-]?\d{4}(?![\d.,]*\d)|\(?\+?\d[\d ().\-/]{4,18}\d"
     line_end = r"[ \t]*$"
     digits = lambda least, end: rf"(?=(?:[ ().\-/]{{0,2}}\d){{{least},15}}{end})[(+]?\d[\d ().\-/]*\d"  # of a number in any grouping
@@ -286,14 +302,14 @@ def web_rules() -> list[Rule]:
     ]
 
 # %% ../nbs/03_rules.ipynb #87f82a5b
-STATE = "(?:" + "|".join((*terms("us_state_codes"), *terms("us_states"))) + ")"
+STATE = one_of((*terms("us_state_codes"), *terms("us_states")))
 ZIP = r"(?:[\dOIl]{5}(?:-\d{4})?)(?![\d\-])"
 _w = r"(?:[ \t]+|[ \t]*\n[ \t]*)"
-UNIT = rf"(?:(?i:{'|'.join(terms('units'))})\b\.?[ \t]*#?[ \t]*[\dA-Z]*\d[\dA-Z]*\b|#[ \t]*\d+[A-Z]?\b)"
+UNIT = rf"(?:(?i:{one_of(t.lower() for t in terms('units'))})\b\.?[ \t]*#?[ \t]*[\dA-Z]*\d[\dA-Z]*\b|#[ \t]*\d+[A-Z]?\b)"
 _unit = rf"(?:,?[ \t\n]+(?:{UNIT}|(?i:apt|suite|unit|box)\.?[ \t]*[A-Z]\b))"
 _compass = r"[NSEW]{1,2}\b\.?"
 _street_word = r"(?:\p{Lu}[\p{L}'’.\-]*|\d{1,3}(?:st|nd|rd|th|ST|ND|RD|TH))"
-ROAD = rf"(?:{_compass}[ \t]+)?(?:{_street_word}[ \t]+){{1,4}}(?i:{'|'.join(terms('roads'))})\b\.?(?:[ \t]+{_compass})?"
+ROAD = rf"(?:{_compass}[ \t]+)?(?:{_street_word}[ \t]+){{1,4}}(?i:{one_of(t.lower() for t in terms('roads'))})\b\.?(?:[ \t]+{_compass})?"
 CITY = (r"(?:(?:St|Mt|Ft|N|S|E|W)\.[ \t]*|['’](?=[sS]-\p{Lu}))?(?:\p{Lu}|(?<=['’])s-\p{Lu})[\p{L}\p{M}'’\-]+"
         r"(?:[ \t]+(?:(?:of|de|la|do|da|dos|das|del|di|du|am|an|im|der|on|nad|pod|en|los|las|sur|sous|bei|ob|aan)(?!\p{L})|St\.|\p{Lu}[\p{L}\p{M}'’\-]+)){0,3}")
 _place = rf"(?:{_w}|,[ \t\n]*){CITY}(?:,?{_w}{STATE}\b\.?)(?:,?{_w}{ZIP})?"
@@ -331,13 +347,11 @@ _hyphenated = r"-(?:Straße|Strasse|Str\.|Ring|Gasse|Weg|Allee|Platz|Hof|Ufer|Da
 POSTCODE = (r"(?:\d{3}[ ]\d{2}|\d{5}(?:-\d{3,4})?|\d{2}-\d{3}|(?!(?:19|20)\d\d\b)\d{4}(?:-\d{3}|[ ]?[A-Z]{2}\b)?"
             r"|[A-Z]{1,2}\d[\dA-Z]?[ ]\d[A-Z]{2}\b|[A-Z]\d[A-Z][ ]?\d[A-Z]\d\b)")  # CZ, US, BR, PL, PT, NL, UK, CA
 
-def _any_of(kind: str) -> str: return "(?:" + "|".join(sorted(map(re.escape, terms(kind)), key=len, reverse=True)) + ")"
-
 _other = r"[[\p{L}∆]--\p{Latin}]"  # a letter that is not Latin, and a sign that stands for one
 
 def _countries() -> str:
     "A pattern of all countries and states."
-    return "|".join(sorted(map(re.escape, countries()), key=len, reverse=True))
+    return one_of(sorted(countries()))
 
 # %% ../nbs/03_rules.ipynb #72cb7a85
 _told = r"(?:\p{Lu}[\p{L}\p{M}'’.\-]*|\d[\dA-Za-z/\-]*|de|del|della|da|do|dos|das|van|von|der|la|el|los|las|di|du|des)"  # a word of an address that someone lives at
@@ -346,10 +360,10 @@ def foreign_address_rules() -> list[Rule]:
     "Streets of other countries with a number, street corners, and places behind a verb."
     first_number = r"(?:\d{1,6}[ \t]+)?"
     small_letters = rf"\d{{1,6}}(?:[ ](?:[Bb]is|[Tt]er))?,?[ \t]+(?i:{_in_small_letters})[ \t]+(?:(?:{_small}|l['’]|d['’])[ \t]*)*\p{{L}}[\p{{L}}\p{{M}}'’\-]{{2,}}(?:[ \t]+{_Word}){{0,4}}"
-    before = rf"{first_number}(?i:{_any_of('roads_before')})(?<=[\p{{L}}./])[ \t]+{_names}"
-    glued = rf"(?:{_Word}[ \t]+){{0,2}}\p{{Lu}}[\p{{L}}\p{{M}}\-]*(?:{_any_of('roads_glued')}|{_hyphenated})|{_adjective}"
-    after = rf"{_Word}[ \t]+(?:{_Word}[ \t]+){{0,2}}(?:\p{{L}}[\p{{L}}\p{{M}}\-]{{2,}}[ \t]+)?{_any_of('roads_after')}"
-    other_street = rf"(?:(?i:{_in_small_letters}|{_any_of('roads_before')})[ ])?(?:{_small}[ ])*{_Word}(?:[ ](?:{_small}[ ])?{_Word}){{0,3}}{_bare_house}?"
+    before = rf"{first_number}(?i:{one_of(t.lower() for t in terms('roads_before'))})(?<=[\p{{L}}./])[ \t]+{_names}"
+    glued = rf"(?:{_Word}[ \t]+){{0,2}}\p{{Lu}}[\p{{L}}\p{{M}}\-]*(?:{one_of(terms('roads_glued'))}|{_hyphenated})|{_adjective}"
+    after = rf"{_Word}[ \t]+(?:{_Word}[ \t]+){{0,2}}(?:\p{{L}}[\p{{L}}\p{{M}}\-]{{2,}}[ \t]+)?{one_of(terms('roads_after'))}"
+    other_street = rf"(?:(?i:{_in_small_letters}|{one_of(t.lower() for t in terms('roads_before'))})[ ])?(?:{_small}[ ])*{_Word}(?:[ ](?:{_small}[ ])?{_Word}){{0,3}}{_bare_house}?"
     corner = rf"(?i:the[ ])?(?i:corner|intersection|junction)[ ](?i:of)[ ](?:[^\n,;]|(?<=\d),[ ]|,[ ](?=\d)){{3,60}}?[ ](?i:and)[ ]{other_street}"
     number = r"\d{1,6},?[ \t]+(?!(?:AM|PM|Units?|Days?|Hours?)\b)(?:\d{1,4},?[ \t]+)?"
     to_unit = rf"{number}(?:\p{{Lu}}|(?i:{_in_small_letters})[ ])[^\n;:?!]{{1,60}}?(?:,?[ \t]+|[,\n][\s,>|?*]*)(?i:apt|apartment|suite|ste|lgh)\b\.?[ \t]*#?\d{{1,5}}[A-Z]?"
@@ -391,7 +405,7 @@ def _tail_pieces() -> dict[str, re.Pattern]:
     return {
         "between": re.compile(r"(?:[ \t]*[,\n][\s,>|?*]*|[ \t]+)", re.V1),
         "unit": re.compile(rf"{UNIT}", re.V1),
-        "road": re.compile(rf"(?:{_street_word}[ \t]+){{1,2}}(?:{'|'.join(r.capitalize() for r in terms('roads'))})\b\.?", re.V1),
+        "road": re.compile(rf"(?:{_street_word}[ \t]+){{1,2}}{one_of(r.capitalize() for r in terms('roads'))}\b\.?", re.V1),
         "country": re.compile(nation, re.V1),
         "postal code": re.compile(rf"{code}(?:[ ]?[A-Z]{{2}}\b)?(?![\d/%]|[.,]\d)|\d{{3}}[ ]\d{{2}}(?!\d)|\d{{2}}-\d{{3}}(?!\d)|[A-Z]{{1,2}}\d[\dA-Z]?[ ]\d[A-Z]{{2}}\b|[A-Z]\d[A-Z][ ]?\d[A-Z]\d\b", re.V1),
         "short code": re.compile(r"(?<=\n[ \t]*)\d{3}(?=[ \t]*(?:\n|$))", re.V1),
@@ -489,13 +503,15 @@ _LEAD = frozenset("the our this that at from to in for and of with by admitted t
 _KIND_ONLY = frozenset("hospitals centre center clinics associates group partners physicians specialists consultants practice institute system network healthcare college "
                        "services inc llc ltd pharmacy orchestra agency solutions systems limited".split())
 
+_NAME_WORD = re.compile(r"[\p{L}\p{M}'’\-]+")
+
 def own_name(
     text: str,  # the report
     span: Span,  # as a rule found it
     letter: bool = False,  # whether the text is one: common words alone speak against a street there
 ) -> Span | None:
     "The span without generic words at its start; None where nothing specific is left."
-    inside = re.findall(r"[\p{L}\p{M}'’\-]+", text[span.start : span.end])
+    inside = _NAME_WORD.findall(text, span.start, span.end)
     if span.detector == "street in a letter" or letter and span.detector == "word between numbers": return None if all(w.lower() in common_words() for w in inside) else span
     if span.detector == "word between numbers": return None if any(is_word(w) and len(w) > 1 for w in inside) else span
     if span.detector == "town in a letter": return None if all(is_word(w) for w in inside) else span
