@@ -4,8 +4,9 @@
 
 From artifacts/sft of the laptop's run. The held-out reports are made by 01_sample's generator from a seed that the sample does not use, read by
 the pipeline's own structure and instruct; training prompts are the training split's. Each seed trains in a process of its own and is saved when
-it is done, so a run that is cut off goes on where it was. Scores: micro F1 of abnormal labs (greedy answers), and the mean correctness reward (a cut answer has none);
-95% intervals of the change from a bootstrap over patients.
+it is done, so a run that is cut off goes on where it was, and another number of patients scores the same adapters again. Scored is the adapter that
+the stage would hand on. Scores: micro F1 of abnormal labs (greedy answers), and the mean correctness reward (a cut answer has none);
+95% intervals of the change from a bootstrap over patients, of one seed and of the mean over seeds.
 """
 import argparse
 import json
@@ -50,36 +51,45 @@ def scores(rows) -> tuple[float, float]:
     return sum(r["hits"] for r in rows) / max(1, sum(r["all"] for r in rows)), sum(r["correct"] for r in rows) / len(rows)
 
 
-def interval(before, after, n=2000) -> list[tuple[float, float]]:
-    "95% intervals of the change of both scores, patients resampled."
+def interval(before, runs, n=2000) -> list[tuple[float, float]]:
+    "95% intervals of the mean change over runs of both scores, patients resampled."
     import numpy as np
     patients = sorted({r["patient"] for r in before})
     sums = lambda rows: np.array([[sum(r[k] for r in rows if r["patient"] == p) for k in ("hits", "all", "correct")] + [sum(r["patient"] == p for r in rows)] for p in patients], float)
-    b, a, rng = sums(before), sums(after), np.random.default_rng(7)
-    both = []
+    score = lambda s: np.array([s[0] / max(s[1], 1), s[2] / s[3]])
+    b, each, rng = sums(before), [sums(rows) for rows in runs], np.random.default_rng(7)
+    changes = []
     for _ in range(n):
         i = rng.integers(len(patients), size=len(patients))
-        (bh, ba, bc, bn), (ah, aa, ac, an) = b[i].sum(0), a[i].sum(0)
-        both.append((ah / max(aa, 1) - bh / max(ba, 1), ac / an - bc / bn))
-    return [tuple(np.percentile([x[k] for x in both], [2.5, 97.5])) for k in (0, 1)]
+        changes.append(np.mean([score(a[i].sum(0)) for a in each], axis=0) - score(b[i].sum(0)))
+    return [tuple(np.percentile(change, [2.5, 97.5])) for change in zip(*changes)]
 
 
-def one_seed(args, seed: int) -> dict:
-    "SFT's and GRPO's answers on the held-out prompts, and the run's log."
+def kept(path: Path, make):
+    "What the file holds, made first where it is missing."
+    if not path.is_file(): path.write_text(json.dumps(make()))
+    return json.loads(path.read_text())
+
+
+def one_seed(args, seed: int) -> None:
+    "The seed's training and its log; SFT's and GRPO's answers on the held-out prompts."
     from peft import load_peft_weights, set_peft_model_state_dict
 
     from medllm_nb.core import Example, load_params, project_root, read_records
     from medllm_nb.grpo import GrpoParams, curves, load_policy, pick_prompts, train_grpo
-    root = project_root()
+    root, out = project_root(), Path(args.out)
     given = {k: json.loads(v) for k, v in (p.split("=", 1) for p in args.param)}
     params = load_params(GrpoParams, "grpo").model_copy(update={"max_steps": args.steps, "eval_steps": max(1, args.steps // 4), "seed": seed} | given)
     model, tokenizer, _ = load_policy(root, params)
-    train, validation = (pick_prompts(read_records(root / "artifacts" / "split" / s, Example), tokenizer, params)[0] for s in ("train", "validation"))
-    unseen, work = held_out(args.patients, params, tokenizer), Path(args.out) / f"seed-{seed}"
-    before_file = Path(args.out) / "sft.json"
-    if not before_file.is_file(): before_file.write_text(json.dumps(answers_of(model, tokenizer, unseen, params)))
-    log, _, _ = train_grpo(model, tokenizer, train, sorted(validation, key=lambda e: e.example_id)[: params.eval_examples], params, work)
-    return {"seed": seed, "params": params.model_dump(), "log": curves(log), "last": answers_of(model, tokenizer, unseen, params)}
+    unseen = held_out(args.patients, params, tokenizer)
+    kept(out / f"sft-{args.patients}.json", lambda: answers_of(model, tokenizer, unseen, params))
+    def train():
+        train, validation = (pick_prompts(read_records(root / "artifacts" / "split" / s, Example), tokenizer, params)[0] for s in ("train", "validation"))
+        log, _, _ = train_grpo(model, tokenizer, train, sorted(validation, key=lambda e: e.example_id)[: params.eval_examples], params, out / f"seed-{seed}")
+        return {"seed": seed, "params": params.model_dump(), "log": curves(log)}
+    kept(out / f"seed-{seed}.json", train)
+    set_peft_model_state_dict(model, load_peft_weights(str(out / f"seed-{seed}" / "best")))
+    kept(out / f"seed-{seed}-{args.patients}.json", lambda: answers_of(model, tokenizer, unseen, params))
 
 
 def main():
@@ -94,30 +104,29 @@ def main():
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     if args.one is not None:
-        result = one_seed(args, args.one)
-        (out / f"seed-{args.one}.json").write_text(json.dumps(result))
+        one_seed(args, args.one)
         return
     for seed in args.seeds:
-        if (out / f"seed-{seed}.json").is_file(): continue
+        if (out / f"seed-{seed}-{args.patients}.json").is_file(): continue
         subprocess.run([sys.executable, __file__, *sys.argv[1:], "--one", str(seed)], check=True)
-    before = json.loads((out / "sft.json").read_text())
+    before = json.loads((out / f"sft-{args.patients}.json").read_text())
     print(f"{len(before)} prompts of {len({r['patient'] for r in before})} patients never trained on; 95% intervals of the change over patients\n")
     print(f"{'':8} {'lab F1':>7} {'change':>24} {'correctness':>13} {'change':>24} {'cut':>5} {'reward, first and last fifth':>30}")
     print(f"{'SFT':8} {scores(before)[0]:7.3f} {'':24} {scores(before)[1]:13.3f} {'':24} {sum(r['cut'] for r in before):5}")
     pooled = []
     for seed in args.seeds:
         run = json.loads((out / f"seed-{seed}.json").read_text())
-        after, rewards = run["last"], [r["value"] for r in run["log"] if r["name"] == "reward"]
-        pooled.append(scores(after))
+        after, rewards = json.loads((out / f"seed-{seed}-{args.patients}.json").read_text()), [r["value"] for r in run["log"] if r["name"] == "reward"]
+        pooled.append(after)
         fifth = max(1, len(rewards) // 5)
-        (fl, fh), (cl, ch) = interval(before, after)
+        (fl, fh), (cl, ch) = interval(before, [after])
         show = lambda k, low, high: f"{scores(after)[k] - scores(before)[k]:+.3f} ({low:+.3f} to {high:+.3f})"
         print(f"{f'GRPO {seed}':8} {scores(after)[0]:7.3f} {show(0, fl, fh):>24} {scores(after)[1]:13.3f} {show(1, cl, ch):>24} {sum(r['cut'] for r in after):5}"
               f" {sum(rewards[:fifth]) / fifth:16.3f} -> {sum(rewards[-fifth:]) / fifth:.3f}")
     from statistics import mean, stdev
-    for k, name in ((0, "lab F1"), (1, "correctness")):
-        change = [p[k] - scores(before)[k] for p in pooled]
-        print(f"{name}: mean change over seeds {mean(change):+.3f}" + (f", standard deviation {stdev(change):.3f}" if len(change) > 1 else ""))
+    for k, (name, (low, high)) in enumerate(zip(("lab F1", "correctness"), interval(before, pooled))):
+        change = [scores(p)[k] - scores(before)[k] for p in pooled]
+        print(f"{name}: mean change over seeds {mean(change):+.3f} ({low:+.3f} to {high:+.3f})" + (f", standard deviation {stdev(change):.3f}" if len(change) > 1 else ""))
 
 
 if __name__ == "__main__": main()
