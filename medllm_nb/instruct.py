@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from .answers import abstains, lab_claims, parse_diagnosis_answer
 from .core import (Evidence, Example, Message, StructuredReport, content_id, load_params, project_root, read_records,
                             write_aside, write_json, write_records)
+from .labs import parse_number
 from .tasks import DRAFTERS, TASKS, Draft, InstructParams, NoExample, instruction, load_instructions, names, plain, refuse
 
 # %% ../nbs/05_instruct.ipynb #8a2deb99
@@ -39,15 +40,16 @@ def gives_away(
 
 # %% ../nbs/05_instruct.ipynb #073e3f41
 NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
-CODES = re.compile(r"\b[A-TV-Z]\d[0-9A-Z](?:\.[0-9A-Z]{1,4})?\b|ICD-10(?:-CM)?")
+CODES = re.compile(r"\b[A-TV-Z]\d[0-9A-Z](?:\.[0-9A-Z]{1,4})?\b|ICD-10(?:-CM)?|\b10[\^*]\d{1,2}\b")
 FRAME = {"diagnosis": r"^Reasoning: |\bLabs: .*|^Diagnosis: | \(ICD-10-CM \S+\)$", "coding": r": \S+$", "abnormal_labs": r".+", "question": r".+",
          "explanation": r"^Your report names |: .*?(?:What comes next: |$)"}
 FRAME["conversation"] = FRAME["diagnosis"]
 
 def numbers(text: str) -> set[float]:
-    "The numbers of a text, codes and the marks of numbered lists left out."
+    "The numbers of a text; codes, a unit's power of ten and the marks of numbered lists are none."
     bare = re.sub(r"(?m)(?:^\s*|(?<=[.;])\s+)\d{1,2}[.)]\s", " ", CODES.sub(" ", text))
-    return {float(n.replace(",", "").rstrip(".")) for n in NUMBER.findall(bare)}
+    found = [n.rstrip(",.") for n in NUMBER.findall(bare)]
+    return {n for f in found if (n := parse_number(f) if "." not in f else float(f.replace(",", ""))) is not None}
 
 def quotes(
     task: str,  # one of `TASKS`
