@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SHOWN', 'RegistryError', 'registry_folder', 'versions', 'version_folder', 'read_run', 'now', 'find_adapter',
            'register', 'write_log', 'read_log', 'scores_of', 'changelog', 'current', 'promote', 'rollback',
-           'load_version', 'version_table', 'model_cli']
+           'check_base', 'load_version', 'version_table', 'model_cli']
 
 # %% ../nbs/15_registry.ipynb #c63cbcd7
 import json, os, shutil
@@ -17,7 +17,7 @@ from .export import file_hash, git_state
 from .gate import accepted_of
 from .merge import attach_adapter, copy_adapter, load_16bit, merge_adapter
 from .metrics import read_contributions
-from .model import ModelError, template_hash
+from .model import ModelError, fetch_model, template_hash, weights_hash
 
 # %% ../nbs/15_registry.ipynb #5e330e90
 class RegistryError(RuntimeError):
@@ -157,6 +157,17 @@ def rollback(
     return before
 
 # %% ../nbs/15_registry.ipynb #dc715aa7
+def check_base(
+    version: str,
+    base: dict,  # of its run.json
+    tokenizer,
+) -> None:
+    "`ModelError` if the base of a version has other weights or another chat template now."
+    differs = "another chat template" if template_hash(tokenizer) != base["template_sha256"] else None
+    known = base.get("weights_sha256")  # none for a model of the Hub
+    if known and weights_hash(fetch_model(base["name"])) != known: differs = "other weights"
+    if differs: raise ModelError(f"{version} was trained with {differs} than {base['name']} has now: install the base it was trained on, or roll back")
+
 def load_version(
     root: str | Path | None,
     version: str,
@@ -166,8 +177,7 @@ def load_version(
     folder = version_folder(root, version)
     base = read_run(root, version)["training"]["base"]
     model, tokenizer = load_16bit(base["name"], precision)
-    if template_hash(tokenizer) != base["template_sha256"]:
-        raise ModelError(f"{version} was trained with another chat template than {base['name']} has now: install the base it was trained on, or roll back")
+    check_base(version, base, tokenizer)
     return merge_adapter(attach_adapter(model, folder / "adapter")), tokenizer
 
 # %% ../nbs/15_registry.ipynb #2275a038

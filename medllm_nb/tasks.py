@@ -21,14 +21,15 @@ import yaml
 from pydantic import Field
 
 from .answers import NOT_STATED
-from .core import Lab, Section, StageParams, StructuredReport, content_id, lab_tests
+from .core import Lab, Section, StructuredReport, content_id, lab_tests
 from .diagnoses import is_differential
+from .engine import EngineParams
 from .labs import name_pattern, test_names
 
 # %% ../nbs/05_tasks.ipynb #36ff7935
 TASKS = ("summary", "abnormal_labs", "diagnosis", "recommendations", "differential", "coding", "explanation", "question", "not_stated", "conversation")
 
-class InstructParams(StageParams):
+class InstructParams(EngineParams):
     "Section `instruct` of params.yaml."
     tasks: dict[str, float] = {"summary": 0.5, "abnormal_labs": 1, "diagnosis": 1, "recommendations": 0.5, "differential": 1, "coding": 0.2,
                                "explanation": 0.2, "question": 0.3, "not_stated": 0.3, "conversation": 0.15}
