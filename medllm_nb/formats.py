@@ -5,21 +5,24 @@
 # %% auto #0
 __all__ = ['IMAGE_STARTS', 'HL7_START', 'HTML_START', 'MAIL_FIELD', 'TEXT_SUFFIXES', 'COLUMNS', 'HL7_SEGMENT', 'FHIR_REPORTS',
            'Found', 'Contents', 'inside', 'refusing', 'quiet_libraries', 'Budget', 'decode_text', 'zip_kind',
-           'binary_kind', 'looks_like_json', 'file_kind', 'pick_columns', 'read_table', 'read_csv', 'load_json',
-           'read_docx', 'tidy_rows', 'read_rtf', 'read_html', 'read_pdf_page', 'read_pdf', 'read_image', 'iso_date',
-           'header_lines', 'lab_line', 'hl7_messages', 'hl7_text', 'hl7_value', 'hl7_repeats', 'hl7_lines',
-           'hl7_report', 'hl7_header', 'read_hl7', 'read_form', 'check_resource', 'fhir_words', 'fhir_value',
-           'fhir_labs', 'fhir_header', 'fhir_report', 'is_fhir', 'read_fhir', 'sr_name', 'sr_value', 'sr_lines',
-           'read_dicom', 'read_members', 'read_zip', 'attachment_bytes', 'read_mail', 'read_content']
+           'binary_kind', 'looks_like_json', 'file_kind', 'pick_columns', 'iso_date', 'header_lines', 'read_table',
+           'table_header', 'read_csv', 'load_json', 'docx_lines', 'docx_margins', 'read_docx', 'tidy_rows', 'read_rtf',
+           'read_html', 'read_pdf_page', 'read_pdf', 'read_image', 'lab_line', 'hl7_messages', 'hl7_text', 'hl7_value',
+           'hl7_repeats', 'hl7_lines', 'hl7_report', 'hl7_header', 'read_hl7', 'read_form', 'check_resource',
+           'fhir_words', 'fhir_value', 'fhir_labs', 'fhir_header', 'fhir_report', 'is_fhir', 'read_fhir', 'sr_name',
+           'sr_value', 'sr_lines', 'read_dicom', 'read_members', 'read_zip', 'attachment_bytes', 'read_mail',
+           'read_content']
 
 # %% ../nbs/02_formats.ipynb #d1190935
 import base64, binascii, csv, email, io, json, logging, mimetypes, re, zipfile
 from contextlib import contextmanager
 from email import policy
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
-from .ocr import IngestError, IngestParams, MissingTool, Page, check_size, ocr_page, usable_text
+from .core import content_id
+from .ocr import IngestError, IngestParams, MissingTool, Page, check_size, read_page, usable_text
 
 # %% ../nbs/02_formats.ipynb #2bbb4585
 class Found(NamedTuple):
@@ -28,6 +31,8 @@ class Found(NamedTuple):
     format: str
     patient: str = ""  # the record number, where a table's column gives it
     specialty: str | None = None
+    identity: str = ""  # the `content_id` of the member that held it, where the file is an envelope
+    header: tuple[str, ...] = ()  # what else a table's columns say of the patient, as lines of a letter
 
 class Contents(NamedTuple):
     "The reports of a file, the errors of its parts, and whether its format may hold several."
@@ -160,18 +165,31 @@ def file_kind(
 # %% ../nbs/02_formats.ipynb #00152e89
 COLUMNS = {"text": ("text", "report", "report_text", "transcription", "note", "body", "content"),
            "patient": ("patient_id", "mrn", "patient", "medical_record_number", "subject_id"),
+           "name": ("patient_name", "name", "full_name"), "first": ("first_name", "firstname", "given_name"), "last": ("last_name", "lastname", "family_name", "surname"),
+           "born": ("dob", "birth_date", "date_of_birth", "birthdate", "birthday"),
            "specialty": ("specialty", "medical_specialty", "department", "type")}
 
 def pick_columns(
     names: list[str],  # a table's column names
 ) -> dict[str, str]:
-    "Which column holds text, patient and specialty; `IngestError` if none holds text."
+    "Which column holds what; `IngestError` if none holds text."
     folded = {n.strip().lower().replace(" ", "_"): n for n in names if n}
     picked = {what: next((folded[a] for a in aliases if a in folded), None) for what, aliases in COLUMNS.items()}
     if not picked["text"]:
         wanted = ", ".join(COLUMNS["text"])
         raise IngestError("wrong header", f"none of the {len(names)} columns is called {wanted}: rename the one that holds the report")
     return {what: name for what, name in picked.items() if name}
+
+# %% ../nbs/02_formats.ipynb #0a6bccf1
+def iso_date(stamp: str) -> str:
+    "YYYYMMDD... as HL7 and DICOM write it, as YYYY-MM-DD; anything else as it is."
+    return re.sub(r"^(\d{4})(\d{2})(\d{2})\d*.*$", r"\1-\2-\3", stamp.strip())
+
+def header_lines(
+    **fields: str,  # label (underscores for spaces) and value
+) -> list[str]:
+    "A line `Label: value` for each field that has a value."
+    return [f"{label.replace('_', ' ')}: {value.strip()}" for label, value in fields.items() if value and value.strip(" ,")]
 
 def read_table(
     rows: list[dict],  # one a report
@@ -182,10 +200,17 @@ def read_table(
         raise IngestError("wrong header", "it holds no rows with named fields")
     columns = pick_columns([str(name) for name in rows[0] if name is not None])
     value = lambda row, what: str(row.get(columns.get(what, "")) or "").strip()
-    found = [Found([Page(value(r, "text"))], format, value(r, "patient"), value(r, "specialty").lower() or None) for r in rows]
+    found = [Found([Page(value(r, "text"))], format, value(r, "patient"), value(r, "specialty").lower() or None, header=table_header(partial(value, r))) for r in rows]
     return Contents(found, many=True)
 
-# %% ../nbs/02_formats.ipynb #0a6bccf1
+def table_header(
+    value: Callable[[str], str],  # of a kind of column, empty where there is none
+) -> tuple[str, ...]:
+    "Name, birth date and record number of a row, as the lines of a letter that de-identification knows; a name in small letters gets capitals."
+    name = value("name") or ", ".join(filter(None, (value("last"), value("first"))))
+    number = value("patient") if sum(c.isdigit() for c in value("patient")) >= 4 else ""  # less is a row's number, not a patient's
+    return tuple(header_lines(Patient=name.title() if name.islower() else name, MRN=number, DOB=iso_date(value("born"))))
+
 def read_csv(text: str) -> Contents:
     "The rows of a CSV or TSV file, delimiter found out."
     csv.field_size_limit(10**8)
@@ -205,15 +230,33 @@ def load_json(text: str) -> list:
     return value if isinstance(value, list) else [value]
 
 # %% ../nbs/02_formats.ipynb #8961fd24
-def read_docx(content: bytes) -> list[Page]:
-    "The text of a DOCX file as one page."
-    import docx
+def docx_lines(part) -> list[str]:
+    "Paragraphs and table rows of python-docx's document, or of a header or footer of it, in order."
     from docx.table import Table
     lines = []
+    for block in part.iter_inner_content():
+        if isinstance(block, Table): lines += [" | ".join(cell.text.strip() for cell in row.cells) for row in block.rows]
+        else: lines.append(block.text)
+    return lines
+
+def docx_margins(
+    document,  # of python-docx
+    place: str,  # header or footer
+) -> list[str]:
+    "The lines of all headers or footers that a reader of the printed pages sees, each once."
+    even, texts = document.settings.odd_and_even_pages_header_footer, []
+    for section in document.sections:
+        kinds = ["first_page_"] * section.different_first_page_header_footer + [""] + ["even_page_"] * even
+        parts = [getattr(section, f"{kind}{place}") for kind in kinds]
+        texts += ["\n".join(docx_lines(part)).strip() for part in parts if not part.is_linked_to_previous]
+    return [text for text in dict.fromkeys(texts) if text]
+
+def read_docx(content: bytes) -> list[Page]:
+    "The text of a DOCX file as one page, headers before it and footers after it."
+    import docx
     with refusing("broken file", "Word cannot have saved it like this: open and save it again"):
-        for block in docx.Document(io.BytesIO(content)).iter_inner_content():
-            if isinstance(block, Table): lines += [" | ".join(cell.text.strip() for cell in row.cells) for row in block.rows]
-            else: lines.append(block.text)
+        document = docx.Document(io.BytesIO(content))
+        lines = docx_margins(document, "header") + docx_lines(document) + docx_margins(document, "footer")
     return [Page("\n".join(lines))]
 
 def tidy_rows(text: str) -> str:
@@ -247,7 +290,7 @@ def read_pdf_page(
     if usable_text(text, params, has_image): return Page(text)
     scale = params.ocr_dpi / 72
     check_size(page.get_width() * scale, page.get_height() * scale, params)
-    return ocr_page(page.render(scale=scale, grayscale=True).to_pil(), params)
+    return read_page(page.render(scale=scale, grayscale=True).to_pil(), params)
 
 def read_pdf(
     content: bytes,
@@ -281,20 +324,10 @@ def read_image(
         pages = []
         for frame in ImageSequence.Iterator(image):
             check_size(*frame.size, params)
-            pages.append(ocr_page(ImageOps.exif_transpose(frame), params))
+            pages.append(read_page(ImageOps.exif_transpose(frame), params))
         return pages
 
 # %% ../nbs/02_formats.ipynb #6ac6bee2
-def iso_date(stamp: str) -> str:
-    "YYYYMMDD... as HL7 and DICOM write it, as YYYY-MM-DD; anything else as it is."
-    return re.sub(r"^(\d{4})(\d{2})(\d{2})\d*.*$", r"\1-\2-\3", stamp.strip())
-
-def header_lines(
-    **fields: str,  # label (underscores for spaces) and value
-) -> list[str]:
-    "A line `Label: value` for each field that has a value."
-    return [f"{label.replace('_', ' ')}: {value.strip()}" for label, value in fields.items() if value and value.strip(" ,")]
-
 def lab_line(name: str, value: str, unit: str = "", reference: str = "", flag: str = "") -> str:
     "A measured value as `name value unit (ref range) flag`, what is missing left out."
     parts = (name, value, unit, f"({reference})" if reference else "", flag if flag not in ("", "N") else "")
@@ -568,9 +601,13 @@ def read_members(
     "The reports of all members; those that cannot be read are counted with their number."
     found, problems = [], []
     for number, (name, load) in enumerate(members, 1):
-        try: inner = read_content(load(), name, params, budget, depth + 1)
+        try:
+            content = load()
+            inner = read_content(content, name, params, budget, depth + 1)
         except IngestError as e: problems.append(inside(e, f"{place} {number}"))
-        else: found, problems = found + inner.found, problems + [inside(e, f"{place} {number}") for e in inner.problems]
+        else:
+            found += [f if f.identity else f._replace(identity=content_id(content, row if inner.many else None)) for row, f in enumerate(inner.found)]
+            problems += [inside(e, f"{place} {number}") for e in inner.problems]
     return Contents(found, problems, many=True)
 
 def read_zip(content: bytes, params: IngestParams, budget: Budget, depth: int) -> Contents:

@@ -6,15 +6,19 @@
 __all__ = ['NOISY', 'SPECK_BELOW', 'GLYPH_IDS', 'LATIN_TOKEN', 'AROUND', 'WORD', 'CONSONANT_RUN', 'IngestParams', 'IngestError',
            'MissingTool', 'Page', 'check_size', 'even_light', 'remove_specks', 'tilt', 'prepare_image', 'ink_map',
            'longest_run', 'fullness', 'find_columns', 'one_thread', 'read_block', 'read_upright', 'likely_turns',
-           'ocr_page', 'plausible_word', 'strange_share', 'word_share', 'usable_text', 'character_error_rate']
+           'ocr_page', 'keeping_pages', 'read_page', 'plausible_word', 'strange_share', 'word_share', 'usable_text',
+           'character_error_rate']
 
 # %% ../nbs/02_ocr.ipynb #139463d3
-import os, re
+import hmac, json, os, re
 from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import Field
 
+from .core import decrypt, encrypt
 from .engine import EngineParams
 
 # %% ../nbs/02_ocr.ipynb #ff169004
@@ -269,6 +273,37 @@ def ocr_page(
         turned = read_upright(image.convert("L").rotate(degrees, expand=True, fillcolor=255), params)
         if turned.confidence > best.confidence: best = turned
     return best
+
+# %% ../nbs/02_ocr.ipynb #0430547c
+_kept = ContextVar("kept", default=None)  # (folder, key, version) while `keeping_pages` lasts
+
+@contextmanager
+def keeping_pages(
+    folder: Path,  # of encrypted readings
+    key: bytes,
+    version: str,  # of the reader: another one reads again
+):
+    "What `read_page` reads while this lasts is kept, and not read twice."
+    folder.mkdir(parents=True, exist_ok=True)
+    token = _kept.set((folder, key, version))
+    try: yield
+    finally: _kept.reset(token)
+
+def read_page(
+    image,  # a PIL image
+    params: IngestParams = IngestParams(),
+) -> Page:
+    "`ocr_page`, from what was kept where it can be."
+    if not _kept.get(): return ocr_page(image, params)
+    folder, key, version = _kept.get()
+    settings = f"{version}/{params.ocr_language}/{params.ocr_min_height}/{params.ocr_retry_below}/{image.size}/"
+    place = folder / f"{hmac.digest(key, settings.encode() + image.convert('L').tobytes(), 'sha256').hex()[:32]}.enc"
+    if place.exists(): return Page(*json.loads(decrypt(place.read_bytes(), key, "the cache of pages")))
+    page = ocr_page(image, params)
+    aside = place.with_name(f"{place.name}.{os.getpid()}.part")
+    aside.write_bytes(encrypt(json.dumps(page).encode(), key))
+    aside.replace(place)
+    return page
 
 # %% ../nbs/02_ocr.ipynb #48cedd8d
 GLYPH_IDS = re.compile(r"\(cid:\d+\)")  # what extractors write for a glyph without a letter

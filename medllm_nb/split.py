@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['SPLITS', 'SplitParams', 'near_duplicates', 'patient_groups', 'hash_order', 'labels_of', 'need', 'known_side',
-           'assign_groups', 'crossing_reports', 'split_examples', 'check_split', 'Side', 'read_sides', 'run_split']
+           'assign_groups', 'crossing_reports', 'settled_sides', 'split_examples', 'check_split', 'Side', 'ReportSide',
+           'read_sides', 'read_report_sides', 'run_split']
 
 # %% ../nbs/06_split.ipynb #e158a5a6
 import hashlib
@@ -118,23 +119,36 @@ def crossing_reports(
     crossing = [(a, b) for a, b, _ in pairs if a in side and b in side and side[a] != side[b]]
     return {min(pair, key=lambda r: SPLITS.index(side[r])) for pair in crossing}
 
+def settled_sides(
+    reports: list[StructuredReport],
+    sides: dict[str, str],  # by patient_key
+    stood: dict[str, str],  # by report_id
+) -> dict[str, str]:
+    "Side by patient_key, each patient on the most held-out side that it or a report of it was on."
+    were = defaultdict(set)
+    for r in reports: were[r.patient_key] |= {sides.get(r.patient_key), stood.get(r.report_id)} - {None}
+    return sides | {p: max(names, key=SPLITS.index) for p, names in were.items() if names}
+
 def split_examples(
     examples: list[Example],
     reports: list[StructuredReport],  # at least those of the examples
     params: SplitParams = SplitParams(),
     sides: dict[str, str] = {},  # the ledger: side by patient_key
+    stood: dict[str, str] = {},  # and by report_id
 ) -> dict[str, list[Example]]:
     "Examples by split, checked; `ValueError` if a report is missing or fewer than three groups of patients are there."
     used = {e.report_id for e in examples}
     reports = [r for r in reports if r.report_id in used]
     if missing := used - {r.report_id for r in reports}: raise ValueError(f"{len(missing)} examples' reports are missing, {min(missing)} for one: run `dvc repro instruct`, the examples are older than the reports")
-    pairs = near_duplicates(reports, params)
+    pairs, sides = near_duplicates(reports, params), settled_sides(reports, sides, stood)
     group_of = patient_groups(reports, pairs)
     members = defaultdict(list)
     for e in examples: members[group_of[e.patient_key]].append(e)
     went = assign_groups(members, params, sides)
     side_of = {e.patient_key: sides.get(e.patient_key, went[group_of[e.patient_key]]) for e in examples}
-    out = crossing_reports({e.report_id: side_of[e.patient_key] for e in examples}, pairs)
+    side = {e.report_id: side_of[e.patient_key] for e in examples}
+    moved = {r for r in side if stood.get(r, side[r]) != side[r]}
+    out = moved | crossing_reports({r: side[r] for r in side.keys() - moved}, pairs)
     splits = {name: [e for e in examples if side_of[e.patient_key] == name and e.report_id not in out] for name in SPLITS}
     check_split(splits, reports, params)
     return splits
@@ -165,12 +179,24 @@ class Side(Record):
     patient_key: str
     side: Literal["train", "validation", "test"]
 
+class ReportSide(Record):
+    "The set that a report once stood in, and will stand in or be left out."
+    report_id: str
+    side: Literal["train", "validation", "test"]
+
 def read_sides(
     folder: Path,  # artifacts/split
 ) -> dict[str, str]:
     "The ledger; empty before the first run."
     return {s.patient_key: s.side for s in read_records(folder / "sides", Side)} if (folder / "sides").is_dir() else {}
 
+def read_report_sides(
+    folder: Path,  # artifacts/split
+) -> dict[str, str]:
+    "The ledger of reports; empty before the first run."
+    return {s.report_id: s.side for s in read_records(folder / "report_sides", ReportSide)} if (folder / "report_sides").is_dir() else {}
+
+# %% ../nbs/06_split.ipynb #a306e555
 def run_split(
     params: SplitParams,
     root: str | Path | None = None,  # the project's root; found when not given
@@ -182,11 +208,14 @@ def run_split(
     taught = read_records(folder, StructuredReport) if folder.is_dir() else []
     known = {r.report_id: r for r in taught} | {r.report_id: r for r in read_records(root / "artifacts/structure/reports", StructuredReport)}
     reports, ledger = list(known.values()), {r.patient_key: "train" for r in taught} | read_sides(root / "artifacts/split")
-    splits = split_examples(examples, reports, params, ledger)
+    stood = read_report_sides(root / "artifacts/split")
+    splits = split_examples(examples, reports, params, ledger, stood)
     sides = ledger | {e.patient_key: name for name, es in splits.items() for e in es}
+    stood |= {e.report_id: name for name, es in splits.items() for e in es}
     with write_aside(root / "artifacts/split") as aside:
         for name, es in tqdm(splits.items(), desc="split", unit="split"): write_records(aside / name, es, Example)
         write_records(aside / "sides", [Side(patient_key=p, side=s) for p, s in sorted(sides.items())], Side)
+        write_records(aside / "report_sides", [ReportSide(report_id=r, side=s) for r, s in sorted(stood.items())], ReportSide)
     group_of = patient_groups(reports, pairs := near_duplicates(reports, params))
     metrics = {"patients": len(group_of), "groups": len(set(group_of.values())), "near_duplicate_pairs": len(pairs),
                "patients_with_a_side_before": len(ledger), "left_out": len(examples) - sum(map(len, splits.values()))}

@@ -6,6 +6,7 @@ import json
 import zipfile
 from email import policy
 
+import docx
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from PIL import Image
@@ -16,7 +17,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from medllm_nb.core import load_key, read_records
 from medllm_nb.formats import read_content
-from medllm_nb.ingest import IngestError, IngestParams, Quarantined, ReviewPage, Report, read_file, read_report, run_ingest
+from medllm_nb.ingest import IngestError, IngestParams, Quarantined, ReviewPage, Report, header_fields, name_key, read_file, read_report, run_ingest
 
 NAME = "Zwingli-Okonkwo"
 TEXT = f"Patient: {NAME}, Ana\nMRN: 00451234\nImpression: Right lower lobe pneumonia, follow-up in six weeks."
@@ -67,7 +68,16 @@ def report(**fields):
     return {"resourceType": "DiagnosticReport", "id": "r", "status": "final", "code": {"text": "Chest radiograph"}, **fields}
 
 
-def form(content): return {"contentType": "application/pdf", "data": base64.b64encode(content).decode()}
+def form(content, kind="application/pdf"): return {"contentType": kind, "data": base64.b64encode(content).decode()}
+
+
+def document(*attachments):
+    "A FHIR DocumentReference: its text is in its attachments alone."
+    return {"resourceType": "DocumentReference", "id": "d", "status": "current", "type": {"text": "Letter"}, "subject": {"reference": "Patient/p"},
+            "content": [{"attachment": a} for a in attachments]}
+
+
+PATIENT = {"resourceType": "Patient", "id": "p", "name": [{"family": NAME, "given": ["Ana"]}], "birthDate": "1950-03-14", "identifier": [{"value": "00451234"}]}
 
 
 def dicom(**values):
@@ -102,6 +112,8 @@ GOOD = {
     "unknown-segment.hl7": (hl7("ZZZ|1|what", OBX, "NTE|1"), ["hl7"]),
     "bundle.json": (fhir(report(conclusion=TEXT, presentedForm=[form(pdf())])), ["fhir"]),
     "bulk.ndjson": ("\n".join(json.dumps(report(conclusion=f"{TEXT} {i}")) for i in range(2)).encode(), ["fhir", "fhir"]),
+    "letter.json": (fhir(PATIENT, document(form(TEXT.encode(), "text/plain"))), ["fhir"]),
+    "letters.json": (fhir(PATIENT, document(form(pdf())), document(form(TEXT.encode(), "text/plain; charset=utf-8"), form(pdf()))), ["fhir", "fhir"]),
     "sr.dcm": (dicom(Modality="SR", ContentSequence=[text_item(TEXT)]), ["dicom-sr"]),
     "document.dcm": (dicom(EncapsulatedDocument=pdf()), ["dicom-pdf"]),
 }
@@ -150,6 +162,54 @@ def test_each_bad_file_is_refused_with_its_reason(name, tmp_path):
     assert NAME not in str(caught.value) and name not in str(caught.value)
 
 
+def test_a_fhir_document_brings_its_patient_and_each_attachment(tmp_path):
+    letters, _ = reports_of(tmp_path, "letters.json", GOOD["letters.json"][0])
+    assert [r.pages for r in letters] == [2, 3] and [r.text.count("pneumonia") for r in letters] == [1, 2]
+    assert all(r.text.splitlines()[:4] == [f"Patient: {NAME}, Ana", "MRN: 00451234", "DOB: 1950-03-14", "Study: Letter"] for r in letters)
+
+
+def word(repeat=1):
+    "A DOCX file whose header and footer stand in each section, whose first page has a header of its own."
+    document, buffer = docx.Document(), io.BytesIO()
+    for number in range(repeat):
+        section = document.sections[0] if number == 0 else document.add_section()
+        section.header.is_linked_to_previous = section.footer.is_linked_to_previous = False
+        section.header.add_table(1, 2, 5_000_000).rows[0].cells[0].text = f"Patient: {NAME}, Ana"
+        section.header.tables[0].rows[0].cells[1].text = "MRN: 00451234"
+        section.footer.paragraphs[0].text = "DOB: 1950-03-14"
+        document.add_paragraph(f"Impression {number}: Right lower lobe pneumonia, follow-up in six weeks.")
+    document.sections[0].different_first_page_header_footer = True
+    document.sections[0].first_page_header.paragraphs[0].text = "Chest clinic"
+    document.save(buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("sections", [1, 3])
+def test_what_stands_in_the_margins_of_a_word_file_is_read_once(sections, tmp_path):
+    (read,), _ = reports_of(tmp_path, "letter.docx", word(sections))
+    lines = [line for line in read.text.splitlines() if line]
+    assert lines[:2] == ["Chest clinic", f"Patient: {NAME}, Ana | MRN: 00451234"] and lines[-1] == "DOB: 1950-03-14"
+    assert len(lines) == 3 + sections and header_fields(read.text) == {"mrn": "00451234", "name": name_key(f"{NAME}, Ana"), "dob": "1950-03-14"}
+
+
+def test_a_report_keeps_its_id_when_its_zip_or_mail_grows(tmp_path):
+    members = [(f"{i}.txt", f"{TEXT} {i}") for i in range(3)]
+    ids = lambda name, content: [r.report_id for r in reports_of(tmp_path, name, content)[0]]
+    alone = [ids(name, text.encode())[0] for name, text in members]
+    assert ids("a.zip", zipped(members[:2])) == alone[:2] and ids("b.zip", zipped(members)) == alone
+    assert ids("c.eml", mail("See below.", [(name, text.encode()) for name, text in members])) == alone
+    table = ("t.csv", b"mrn,text\n1,%s\n2,%s again\n" % ((TEXT.replace("\n", " ").replace(",", "").encode(),) * 2))
+    assert ids("d.zip", zipped([table])) == ids(*table) and len(set(ids(*table))) == 2
+
+
+def test_a_copy_inside_one_zip_is_counted(tmp_path):
+    (tmp_path / "params.yaml").write_text("{}\n")
+    (tmp_path / "data" / "reports").mkdir(parents=True)
+    (tmp_path / "data" / "reports" / "all.zip").write_bytes(zipped([("a.txt", TEXT), ("copy of a.txt", TEXT)]))
+    metrics = run_ingest(IngestParams(workers=1), tmp_path)
+    assert metrics["reports"] == 1 and metrics["quarantined.duplicate"] == 1
+
+
 def test_a_bad_member_does_not_lose_the_others(tmp_path):
     members = [("a.txt", TEXT), (f"{NAME}.exe", b"MZ\x90\x00\x03" + bytes(99)), ("cut.pdf", pdf()[:200]), ("b.txt", TEXT + " Again.")]
     reports, problems = reports_of(tmp_path, "mixed.zip", zipped(members))
@@ -185,9 +245,8 @@ def test_messages_link_with_letters_and_count_what_is_lost(tmp_path):
     folder = tmp_path / "data" / "reports"
     folder.mkdir(parents=True)
     header = f"Patient: {NAME}, Ana\nMRN: 00451234\nDOB: 1950-03-14\n"
-    patient = {"resourceType": "Patient", "id": "p", "name": [{"family": NAME, "given": ["Ana"]}], "birthDate": "1950-03-14", "identifier": [{"value": "00451234"}]}
     files = {"letter.txt": (header + TEXT).encode(), "out.hl7": hl7(OBX), "sr.dcm": dicom(ContentSequence=[text_item(TEXT)]), "bad.hl7": hl7(OBX) + hl7("PV1|1"),
-             "bundle.json": fhir(patient, report(conclusion=TEXT, subject={"reference": "Patient/p"}))}
+             "bundle.json": fhir(PATIENT, report(conclusion=TEXT, subject={"reference": "Patient/p"}))}
     for name, content in files.items(): (folder / name).write_bytes(content)
     metrics = run_ingest(IngestParams(workers=1), tmp_path)
     read = lambda what, cls: read_records(tmp_path / "artifacts" / "ingest" / what, cls, load_key("phi-at-rest"))

@@ -1,7 +1,9 @@
 "Bad files among good ones: each is set aside with its reason or read rightly, and everything else comes through."
 import io
 import json
+import re
 import struct
+import zipfile
 import zlib
 
 import pytest
@@ -10,8 +12,10 @@ from PIL import Image, ImageDraw, ImageFont
 from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.pdfgen.canvas import Canvas
 
+from medllm_nb import ocr
 from medllm_nb.core import Report, load_key, read_records
-from medllm_nb.ingest import IngestError, IngestParams, Quarantined, read_report, read_reports, run_ingest
+from medllm_nb.deidentify import deidentify
+from medllm_nb.ingest import IngestError, IngestParams, Quarantined, header_fields, read_cached, read_report, read_reports, run_ingest
 
 NAME = "Zwingli-Okonkwo"
 TEXT = f"Patient: {NAME}, Ana\nMRN: 00451234\nImpression: Right lower lobe pneumonia, follow-up in six weeks."
@@ -30,9 +34,9 @@ def png(width, height):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
-def scan():
+def scan(number=None):
     image = Image.new("L", (1200, 400), 255)
-    for i, line in enumerate(TEXT.splitlines()): ImageDraw.Draw(image).text((40, 40 + 70 * i), line, fill=0, font=ImageFont.load_default(36))
+    for i, line in enumerate([*TEXT.splitlines(), *([] if number is None else [f"Report number {number}."])]): ImageDraw.Draw(image).text((40, 40 + 70 * i), line, fill=0, font=ImageFont.load_default(36))
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
@@ -104,6 +108,62 @@ def test_second_run_reads_nothing_again(project):
     again = run_ingest(IngestParams(workers=1), root)
     assert again["from_cache"] == len(GOOD) + 1  # all that could be read, and the duplicate
     assert before == {p.name: p.read_bytes() for p in (root / "artifacts" / "ingest" / "reports").iterdir()}, "the same reports, other bytes"
+
+
+def zip_of_scans(*pages):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for i, page in enumerate(pages): archive.writestr(f"{i}.png", page)
+    return buffer.getvalue()
+
+
+def test_a_scan_more_in_a_zip_sends_one_page_through_ocr(tmp_path, monkeypatch):
+    calls, read = [], ocr.ocr_page
+    monkeypatch.setattr(ocr, "ocr_page", lambda *given: calls.append(1) or read(*given))
+    path, cache = tmp_path / "all.zip", tmp_path / "cache"
+    cache.mkdir()
+
+    def reading(*pages, params=IngestParams()):
+        calls.clear()
+        path.write_bytes(zip_of_scans(*pages))
+        reports, problems, cached = read_cached(path, path.name, params, cache, bytes(32))
+        assert not problems
+        return [r.text for r in reports], len(calls), cached
+
+    first, pages, cached = reading(scan(), scan(1))
+    assert pages == 2 and not cached and len(set(first)) == 2
+    alone, pages, _ = reading(scan(2))
+    assert pages == 1 and reading(scan(2), scan(), scan(1)) == ([*alone, *first], 0, False)
+    assert reading(scan(), scan(3), scan(1))[1:] == (1, False)
+    assert reading(scan(), scan(3), scan(1))[1:] == (0, True)
+    assert reading(scan(), params=IngestParams(ocr_min_height=1900))[1] == 1
+    assert not any(NAME.encode() in p.read_bytes() for p in cache.rglob("*") if p.is_file())
+
+
+ROW = "name,dob,mrn,note\n{name},{dob},00451234,Ms. Okonkwo-Zwingli was seen for a right lower lobe pneumonia.\n"
+
+
+@pytest.mark.parametrize("name,dob", [("zwingli ana", "1950-03-14"), ("Zwingli, Ana", "19500314"), ("ZWINGLI^ANA".replace("^", ", "), "14.03.1950")])
+def test_what_a_table_says_of_the_patient_is_found_in_the_text(name, dob, tmp_path):
+    path = tmp_path / "export.csv"
+    path.write_text(ROW.replace("Okonkwo-Zwingli", "Zwingli").format(name=f'"{name}"', dob=dob))
+    report = read_report(path)
+    assert header_fields(report.text) == {"mrn": "00451234", "name": "ana zwingli", "dob": "1950-03-14"}
+    clean = deidentify(report, key=bytes(32)).text
+    assert not re.search("(?i)zwingli|00451234|1950|ana\\b", clean) and "right lower lobe pneumonia" in clean
+
+
+def test_a_table_row_without_a_report_is_none_whoever_it_names(tmp_path):
+    path = tmp_path / "export.csv"
+    path.write_text("patient_name,birth_date,mrn,text\nZwingli Ana Maria Magdalena,1950-03-14,00451234,see above\n")
+    with pytest.raises(IngestError, match="no text"): read_report(path)
+
+
+def test_a_record_number_is_not_written_into_a_report_that_lacks_it(tmp_path):
+    path = tmp_path / "export.csv"
+    path.write_text("mrn,text\n00451234,Impression: Right lower lobe pneumonia with effusion.\n")
+    report = read_report(path)
+    assert report.patient_id == "00451234" and "0045" not in report.text
 
 
 def test_nothing_that_is_shown_names_the_patient(project):
