@@ -71,12 +71,12 @@ def test_a_misread_number_renames_nobody(project):
 
 def test_a_table_that_grows_keeps_its_patients(project):
     "All its rows get other report ids, since a row is known by its file."
-    table = lambda patients: "text\n" + "".join('"' + letter(p, 0, mrn=p % 2 == 0) + '"\n' for p in patients)
-    who = ingest(project, {"export.csv": table(range(8))})
-    ingest(project, {"letter.txt": letter(1, "new", mrn=True)})
-    later = ingest(project, {"export.csv": table([0, 9, *range(1, 8)])})
-    assert [who[f"export.csv#{i}"] for i in range(1, 8)] == [later[f"export.csv#{i}"] for i in range(2, 9)]
-    assert later["letter.txt"] == who["export.csv#1"]
+    table = lambda texts: "text\n" + "".join(f'"{text}"\n' for text in texts)
+    rows = [letter(p, 0, mrn=p % 2 == 0) for p in range(8)]
+    who = ingest(project, {"export.csv": table(rows)})
+    later = ingest(project, {"export.csv": table([letter(9, 0), letter(1, "new", mrn=True), *rows])})
+    assert [who[f"export.csv#{i}"] for i in range(8)] == [later[f"export.csv#{i + 2}"] for i in range(8)]
+    assert later["export.csv#1"] == who["export.csv#1"]
 
 
 @pytest.mark.parametrize("larger", ["train", "test"])
