@@ -7,7 +7,8 @@ __all__ = ['STREETS', 'IN_LETTERS', 'OUR_ENTITY', 'CERTAIN', 'GUESSING', 'DETECT
            'find_by_rules', 'two_surnames', 'name_evidence', 'Word', 'said_of_people', 'known_name', 'inside_sentence',
            'unknown_name', 'find_by_gazetteer', 'name_shape', 'plausible', 'open_sentences', 'find_by_spacy',
            'find_by_rampart', 'resolve_overlaps', 'Known', 'known_values', 'name_parts', 'Term', 'search_terms',
-           'Squeezed', 'squeezed', 'occurrences', 'propagate', 'tidy', 'mentions', 'one_decision', 'find_phi']
+           'Squeezed', 'squeezed', 'occurrences', 'propagate', 'tidy', 'mentions', 'one_decision', 'with_initials',
+           'find_phi']
 
 # %% ../nbs/03_phi.ipynb #e3c9fcf4
 from functools import lru_cache
@@ -569,6 +570,25 @@ def one_decision(
         more += [s.model_copy(update={"start": a, "end": b}) for a, b in places if not clinical_use(text, a, b)]
     return resolve_overlaps(kept + more, text) if more else kept
 
+_INITIALS = re.compile(r"(?<![\p{L}\d./'’\-])(?<!\d )(?:\p{Lu}\.[ ]?){1,2}$")
+_LETTERED = frozenset("type group class grade stage plan factor protein lead part level zone section vitamin".split())  # what a capital letter may stand behind
+_LAST_WORD = re.compile(r"\p{L}+(?=[ ]$)")
+
+def with_initials(
+    text: str,  # a report
+    spans: list[Span],  # its PHI, in order
+) -> list[Span]:
+    "The spans, those of persons with the initials in front of them."
+    out = []
+    for s in spans:
+        m = _INITIALS.search(text, max(0, s.start - 7), s.start) if s.entity == "PERSON" and text[s.start].isupper() else None
+        before = m and _LAST_WORD.search(text, max(0, m.start() - 20), m.start())
+        if m and not re.fullmatch(rf"{DEGREES}|[AP]\.M\.", m[0].strip()) and not (before and (before[0].lower() in _LETTERED or is_clinical(before[0]))):
+            while out and out[-1].start >= m.start() and out[-1].entity == "PERSON": out.pop()
+            if not out or out[-1].end <= m.start(): s = s.model_copy(update={"start": m.start()})
+        out.append(s)
+    return out
+
 # %% ../nbs/03_phi.ipynb #6630e9ad
 DETECTORS = ("rules", "gazetteer", "spacy", "rampart")
 
@@ -594,5 +614,5 @@ def find_phi(
         spans = tidy(text, spans, model)
         spans = resolve_overlaps(spans + propagate(text, known_values(text, spans), model), text)
         spans = [s for s in spans if s.detector != "spaCy" or plausible(text, s, model)]  # what is left of a suggestion is a new one
-        out.append(one_decision(text, spans, model))
+        out.append(with_initials(text, one_decision(text, spans, model)))
     return out

@@ -11,6 +11,7 @@ __all__ = ['REACH', 'DEGREES', 'TITLES', 'STOP', 'PARTICLE', 'WORD', 'SUFFIX', '
            'foreign_address_rules', 'known_city', 'address_start', 'address_end', 'organization_rules', 'own_name']
 
 # %% ../nbs/03_rules.ipynb #e7610875
+from datetime import date
 from functools import lru_cache
 from typing import Callable, Iterable, NamedTuple
 
@@ -259,9 +260,11 @@ WRITTEN_DATES = (
 )
 
 # %% ../nbs/03_rules.ipynb #768680f7
+_BORN_90_YEARS_AGO = "|".join(str(year) for year in range(1880, date.today().year - 89))  # of other years a year alone is no PHI
 _NOT_A_DAY = r"(?![\d/%]|\.\d|[ ]?(?i:strength|systolic|murmur|mg|mL|units?|pain|scale|bottles|power))"
 CUED_DATES = (
     rf"\b(?i:dob|d\.o\.b\.|born|date|date of birth|birth ?date|collected|received|reported)(?i:\s+on)?[ \t]*[:#=]?[ \t]*(?P<phi>{_year}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))\b",
+    rf"\b(?i:born(?:\s+in)?|year of birth|yob|dob)[ \t]*[:=]?[ \t]*(?P<phi>{_BORN_90_YEARS_AGO})(?![\d/.\-])",
     rf"\b(?i:on|since|dated|until|till|date:|from|seen|admitted)[ \t]+(?P<phi>{_m12}/{_d31}){_NOT_A_DAY}",
     rf"\b(?i:in|since|last|this|next|early|late|mid|until|till|by|during|of|from|through)(?:{_s}|-)(?P<phi>{_Month})\b(?!{_s}\d)",
     rf"\b(?i:on|since|last|this|next|until|till|by|for|from|through|seen|meet|met|due|back){_s}(?P<phi>{_WEEKDAYS})\b",
@@ -280,8 +283,10 @@ _OVER_89 = rf"(?P<phi>(?:9\d|1[0-2]\d)(?!\d|[./]\d)|{_IN_WORDS})"
 
 def age_rules() -> list[Rule]:
     "Ages over 89."
+    decade = r"(?i:in (?:her|his|their|my) (?:(?:early|mid|late)(?:[ -]to[ -](?:mid|late))?[ -]?)?(?:90['’]?s|nineties)|(?:nonagen|(?:super)?centen)arians?)"
     years = r"(?i:years?\b|yrs?\b|y\.?/?o\b|y\.o\.|yo[mf]?\b|-?year)"
     return [make_rule("age", "AGE", score, pattern) for score, pattern in (
+        (0.9, rf"\b(?P<phi>{decade})(?!\w)"),
         (0.9, rf"(?<![\d./\-]){_OVER_89}[- \t\n]{{0,2}}{years}"),
         (0.9, rf"\b(?i:aged?|age of|age at \w+)\b[ \t\n]*[:=|]?[ \t\n]*(?i:of |is |about )?{_OVER_89}(?!\d|[.,]\d|[ ]?(?:%|mg|mm))"),
         (0.85, rf"(?<![\d./\-]){_OVER_89}[ ]?(?:[MF]|(?i:male|female|man|woman|gentleman|lady)\b)(?![\p{{L}}\d])"))]

@@ -8,13 +8,18 @@ from conftest import SHARED
 from hypothesis import given, settings, strategies as st
 
 from medllm_nb.core import Report, Span
-from medllm_nb.deidentify import deidentify, find_phi, find_phi_stock, replace_phi, score_phi
-from medllm_nb.surrogates import patient_key, shift_date, surrogate
+from medllm_nb.deidentify import DeidentifyParams, deidentify, deidentify_all, find_phi, find_phi_stock, replace_phi, score_phi
+from medllm_nb.surrogates import PatientFacts, age_at, patient_key, read_date, shift_date, surrogate
 
 KEY = b"t" * 32
 
 
 def report(text, patient="p1"): return Report(report_id="r", patient_id=patient, source="x.txt", format="txt", text=text)
+
+
+def together(*texts):
+    "The texts of one patient's reports after de-identification."
+    return [done.clean.text for done in deidentify_all([report(t) for t in texts], find_phi(list(texts)), DeidentifyParams(workers=1), KEY)]
 
 
 LAYOUTS = {
@@ -48,12 +53,48 @@ def test_no_connection_is_opened(monkeypatch):
 
 
 @settings(max_examples=50, deadline=None)
-@given(start=st.dates(date(1930, 1, 1), date(2025, 1, 1)), days=st.integers(0, 3000), form=st.sampled_from(["%m/%d/%Y", "%Y-%m-%d", "%d.%m.%Y", "%B %d, %Y", "%d-%b-%Y"]))
+@given(start=st.dates(date(1930, 1, 1), date(2025, 1, 1)), days=st.integers(0, 3000),
+       form=st.sampled_from(["%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%Y-%m-%d", "%d.%m.%Y", "%m.%d.%Y", "%B %d, %Y", "%d-%b-%Y", "%Y%m%d", "%d%b%Y", "%Y-%m-%d 11:34:35"]))
 def test_intervals_between_dates_are_kept(start, days, form):
     from datetime import datetime
-    moved = [datetime.strptime(surrogate(d.strftime(form), "DATE_TIME", "p1", KEY), form).date() for d in (start, start + timedelta(days))]
+    facts = PatientFacts(day_first=None if not form.startswith(("%d", "%m")) else form.startswith("%d"))
+    moved = [datetime.strptime(surrogate(d.strftime(form), "DATE_TIME", "p1", KEY, facts), form).date() for d in (start, start + timedelta(days))]
     assert (moved[1] - moved[0]).days == days and moved[0] != start
-    assert shift_date(shift_date(start.strftime(form), -77), 77) == start.strftime(form)
+    assert shift_date(shift_date(start.strftime(form), -77, facts.day_first), 77, facts.day_first) == start.strftime(form)
+
+
+@pytest.mark.parametrize("written", [("03/04/2024", "14/03/2024"), ("03.04.2024", "03.14.2024"), ("04/03/24", "03/14/24"), ("2024-04-03 11:34:35", "20240314")])
+@pytest.mark.parametrize("apart", [False, True])
+def test_one_date_tells_how_a_patients_other_dates_are_read(written, apart):
+    "A date of 3 April or 4 March, by a day above 12 elsewhere in the report or in the patient's other one."
+    import regex as re
+    true = [date(2024, 3, 4) if written[1].startswith("03.14") else date(2024, 4, 3), date(2024, 3, 14)]
+    texts = [f"Date: {w}. No effusion." for w in written]
+    clean = "\n".join(together(*texts) if apart else together("\n".join(texts)))
+    moved = [read_date(re.sub(r" \d\d:.*", "", w), written[1].startswith("14"))[0] for w in re.findall(r"Date: (.*)\. No", clean)]
+    assert (moved[0] - moved[1]) == true[0] - true[1]
+
+
+@pytest.mark.parametrize("written, left", [("March 3-5, 2024", 2), ("March 30-31, 2024", 1), ("DECEMBER 1-31, 2023", 30)])
+def test_both_ends_of_a_range_move(written, left):
+    import regex as re
+    moved = together(f"Admitted {written} for pneumonia.")[0]
+    ends = re.search(r"Admitted (?P<m>\p{L}+) (?P<d>\d+)(?:, (?P<y>\d{4}))?-(?:(?P<n>\p{L}+) )?(?P<e>\d+), (?P<z>\d{4}) for", moved)
+    first, last = (read_date(f"{m} {d} {y}")[0] for m, d, y in ((ends["m"], ends["d"], ends["y"] or ends["z"]), (ends["n"] or ends["m"], ends["e"], ends["z"])))
+    assert (last - first).days == left and written not in moved
+
+
+@pytest.mark.parametrize("born", ["03/14/1931", "3/14/31", "14-Mar-1931", "March 14, 1931", "1931-03-14", "1931"])
+def test_no_birth_date_tells_an_age_over_89(born):
+    "Not even its year: it is written as 90 years before the report, in its own form; a younger person's moves with all dates."
+    import regex as re
+    clean = together(f"Patient: Okonkwo, Ada    DOB: {born}\nSeen on 2024-03-03 with angina, a nonagenarian; her mother died in her late nineties.")[0]
+    written = re.search(r"DOB: (.*)", clean)[1]
+    seen, year = date.fromisoformat(re.search(r"\d{4}-\d\d-\d\d", clean.splitlines()[1])[0]), re.findall(r"\d+", written)
+    assert str(seen.year - 90)[-2:] in {y[-2:] for y in year} and len(written) <= len(born) + 6 and "31" not in written
+    assert "genarian" not in clean and "nineties" not in clean and clean.count("90+") == 2
+    young = re.search(r"DOB: (.*)", together("Patient: Okonkwo, Ada    DOB: 03/14/1951\nSeen on 2024-03-03.")[0])[1]
+    assert age_at(read_date(young)[0], seen) == 72
 
 
 @settings(max_examples=40, deadline=None)
@@ -81,6 +122,27 @@ def test_surrogates_are_one_person_a_patient_and_another_for_another():
     assert surrogate(names[0], "PERSON", "p2", KEY) != one[0]
     assert surrogate(names[0], "PERSON", "p1", b"u" * 32) != one[0]
     assert patient_key(KEY, "p1") != patient_key(b"u" * 32, "p1")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("first, last", [("Margaret", "O'Connell"), ("Ada", "Okonkwo"), ("Szabina", "Tarkowski")])
+def test_an_initial_is_that_of_the_surrogate_name(first, last, order):
+    "Over two reports, in both orders: of the name that only the other report spells out."
+    import regex as re
+    texts = [f"Patient: {last.upper()}, {first}\nMRN: 00451234\nHISTORY: {first} B. {last} has dyspnea.",
+             f"HISTORY: {first[0]}. {last} has angina. Mrs. {last} denies fever; seen by Dr. {first[0]}. Stone. Edema of {first[0]}. {last} is gone."]
+    header, narrative = together(*texts[::order])[::order]
+    given, other = re.search(r"HISTORY: (\S+) \p{Lu}\. (\S+) has", header).groups()
+    assert header.startswith(f"Patient: {other.upper()}, {given}\n") and given != first and other != last
+    assert re.findall(rf"(\S+) {other}", narrative) == [f"{given[0]}.", "Mrs.", f"{given[0]}."]
+
+
+def test_what_one_report_says_changes_no_surrogate_of_another():
+    "A word that may not come out of one report comes out of none: all see what all know."
+    header = "Patient: O'CONNELL, Margaret\nMRN: 00451234\n"
+    drawn = surrogate("O'Connell", "PERSON", "p1", KEY)
+    one, other = together(header + "HISTORY: Dyspnea.", f"{header}HISTORY: Dyspnea. Her neighbour Lempi {drawn} came.")
+    assert one.splitlines()[:2] == other.splitlines()[:2] and drawn.upper() not in one
 
 
 def test_text_that_nobody_here_wrote():

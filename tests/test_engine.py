@@ -5,7 +5,8 @@ import time
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from medllm_nb.core import DeidReport
+from medllm_nb.core import DeidReport, Report, load_key, read_records, write_records
+from medllm_nb.deidentify import DeidentifyParams, run_deidentify
 from medllm_nb.engine import EngineParams, map_items, start_ray
 from medllm_nb.ingest import IngestParams, run_ingest
 from medllm_nb.structure import structure_report
@@ -83,6 +84,25 @@ def test_cluster_reads_the_same_bytes_as_one_machine(cluster, tmp_path):
         assert (metrics["reports"], metrics["quarantined"], metrics["from_cache"]) == (31, 1, 0)
         written.append({str(p.relative_to(root)): p.read_bytes() for p in (root / "artifacts" / "ingest").rglob("*") if p.is_file()})
     assert written[0] == written[1]
+
+
+def test_cluster_deidentifies_to_the_same_bytes_as_one_machine(cluster, tmp_path, monkeypatch):
+    "Patients of two reports, of which one names what the other does not, in more steps than one."
+    monkeypatch.setenv("MEDLLM_KEY", "k" * 32)
+    nodes, _ = cluster
+    texts = ("Patient: OKONKWO, Ada\nMRN: {n}\nSeen 14/03/2024.\n" + TEXT, "HISTORY: A. Okonkwo came back on 03/04/2024 with file {n}.\n" + TEXT)
+    reports = [Report(report_id=f"r{part}{i}", patient_id=f"p{i}", source="a.txt", format="txt", text=text.format(i % 10, n=4100000 + i)) for part, text in enumerate(texts) for i in range(24)]
+    written = []
+    for name, more in (("here", {}), ("there", {"engine": "ray", "address": nodes.address})):
+        root = tmp_path / name
+        (root / "artifacts").mkdir(parents=True)
+        write_records(root / "artifacts" / "ingest" / "reports", reports, Report, load_key("phi-at-rest"))
+        metrics = run_deidentify(DeidentifyParams(compare_stock=False, **more), root)
+        assert (metrics["reports"], metrics["withheld"], metrics["from_cache"]) == (48, 0, 0)
+        written.append({str(p.relative_to(root)): p.read_bytes() for p in (root / "artifacts" / "deidentify").rglob("*") if p.is_file()})
+    assert written[0] == written[1] and any(name.endswith(".parquet") for name in written[0])
+    texts = [r.text for r in read_records(tmp_path / "there" / "artifacts" / "deidentify" / "reports", DeidReport)]
+    assert len(texts) == 48 and not any("OKONKWO" in t.upper() for t in texts)
 
 
 def test_a_node_killed_mid_run_loses_nothing(cluster):
