@@ -14,6 +14,7 @@ __all__ = ['OCR_LETTERS', 'PLACE', 'LINE_END', 'JUNK', 'LABEL', 'NO_MORE_ON_LINE
 import re
 from functools import lru_cache
 from importlib.resources import files
+from itertools import chain
 from typing import Iterator, NamedTuple
 
 import yaml
@@ -27,6 +28,7 @@ def heading_table() -> dict:
     "What medllm_nb/data/headings.yaml holds: sections, not_headings, telling, general, titles."
     return yaml.safe_load((files("medllm_nb") / "data" / "headings.yaml").read_text(encoding="utf-8"))
 
+@lru_cache(50_000)
 def fold(
     label: str,  # a heading as written
 ) -> str:
@@ -47,6 +49,7 @@ def shouted(label: str) -> bool:
     letters = [c for c in label if c.isalpha()]
     return bool(letters) and sum(c.isupper() for c in letters) >= 0.75 * len(letters)
 
+@lru_cache(50_000)
 def heading_section(
     label: str,  # as written
     similarity: float = 86,  # least likeness (0-100) of a damaged heading in capitals
@@ -60,9 +63,9 @@ def heading_section(
     return known[best[0]] if best else None
 
 # %% ../nbs/04_sections.ipynb #de7212d9
-PLACE = re.compile(r"""
-    (?: ^ | (?<=[\n\r\f])                       # the start of a line
-    | (?P<inside> (?<=[.,;:!?)]) [ \t,]{0,6}    # or behind a stop within one, before two capitals
+PLACE = re.compile(r"""[\n\r\f.,;:!?)] (?:    # one set of characters comes first, so that the search for it is quick
+    (?<=[\n\r\f])                             # the start of a line
+    | (?P<inside> [ \t,]{0,6}                 # or behind a stop within one, before two capitals
         (?= [A-Z0-9|lI][A-Z0-9|] )
       | (?<=[.;!?]) [ \t,]{1,6} (?= [A-Z][a-z]{2} ) ) )   # or a sentence's end, before a capitalised word""", re.X)
 
@@ -100,13 +103,14 @@ STRAY = re.compile(r"[^\s*_=#\-–—,;]")
 
 def heading_candidates(text: str) -> Iterator[Candidate]:
     "All places of a text where a heading may stand, in order."
-    for place in PLACE.finditer(text):
-        m = LABEL.match(text, place.end())
+    places = chain([(0, False)], ((place.end(), place["inside"] is not None) for place in PLACE.finditer(text)))
+    for at, inside in places:
+        m = LABEL.match(text, at)
         if not m: continue
         mark = next((c for c in ":-–—," if c in m["end"]), "")
         yield Candidate(
             start=m.start("label"), label_end=m.end("label"), after=m.end(), label=m["label"],
-            inside=place.group("inside") is not None, alone=bool(NO_MORE_ON_LINE.match(text, m.end())),
+            inside=inside, alone=bool(NO_MORE_ON_LINE.match(text, m.end())),
             mark=mark, dusty=mark != ":" and bool(STRAY.search(m["end"])))
 
 # %% ../nbs/04_sections.ipynb #c8fada0b
@@ -247,10 +251,9 @@ def settle_by_content(
 ) -> str:
     "The section's name in view of what stands below the heading."
     folded = fold(heading)
-    about_images = IMAGING_WORDS.search(body)
-    if folded in ("exam", "examination", "study") and len(body) < 160 and about_images: return "procedure"
+    if folded in ("exam", "examination", "study") and len(body) < 160 and IMAGING_WORDS.search(body): return "procedure"
     if folded == "cc" and place < 0.4: return "history"
-    if folded in heading_table()["general"] and about_images and not LAB_VALUE.search(body): return "imaging"
+    if folded in heading_table()["general"] and IMAGING_WORDS.search(body) and not LAB_VALUE.search(body): return "imaging"
     return name
 
 def settle_in_context(

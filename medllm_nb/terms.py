@@ -14,6 +14,7 @@ import re
 from bisect import bisect_left
 from functools import lru_cache
 from importlib.resources import files
+from itertools import accumulate
 from pathlib import Path
 from typing import Iterable, Iterator, NamedTuple
 
@@ -302,17 +303,14 @@ def index_word(
 def plain_text(
     text: str,
     index: TermIndex,
-) -> tuple[str, list[tuple[int, int, int]]]:
-    "A text's plain form, and for each of its words where it stands there and in the text."
-    parts, words, at = [" "], [], 1
-    for m in PIECE.finditer(text):
-        written = m["word"]
-        word = index_word(written, index) if written else "|"
-        if not word: continue
-        if written: words.append((at, *m.span()))
-        parts.append(word)
-        at += len(word) + 1
-    return " ".join(["", *parts[1:], ""]), words
+) -> tuple[str, list[int], list[re.Match]]:
+    "A text's plain form, and for each of its words where it stands there, and its match in the text."
+    pieces = list(PIECE.finditer(text))
+    plain_words = [index_word(m[1], index) if m[1] else "|" for m in pieces]
+    kept = [w for w in plain_words if w]
+    starts = list(accumulate((len(w) + 1 for w in kept), initial=1))
+    return f" {' '.join(kept)} ", starts, [m for m, w in zip(pieces, plain_words) if w]
+
 
 # %% ../nbs/04_terms.ipynb #57dad60a
 @lru_cache(20_000)
@@ -323,8 +321,7 @@ def find_terms(
     index: TermIndex,
 ) -> list[Match]:
     "The terms of a text, in order and without overlap."
-    flat, words = plain_text(text, index)
-    starts = [w[0] for w in words]
+    flat, starts, words = plain_text(text, index)
     best: dict[int, tuple[int, str]] = {}   # by where a term begins: its length and code
     for end, (length, code) in index.automaton.iter(flat):
         start = end - length
@@ -333,6 +330,6 @@ def find_terms(
     for start, (length, code) in sorted(best.items()):
         if start < free_from: continue
         first, last = bisect_left(starts, start), bisect_left(starts, start + length) - 1
-        found.append(Match(words[first][1], words[last][2], _narrowed(code) if index.narrow else code))
+        found.append(Match(words[first].start(), words[last].end(), _narrowed(code) if index.narrow else code))
         free_from = start + length
     return found
