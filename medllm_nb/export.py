@@ -19,11 +19,11 @@ from pydantic import Field
 from .core import Example, StageParams, doctor, load_params, project_root, read_records, write_aside, write_json
 from .likelihood import perplexity, pick_examples, reference_nll
 from .generate import generate_answers
-from .llamacpp import check_gguf_template, llama_cpp_answers, load_gguf, modelfile, quantize_gguf, write_gguf
+from .llamacpp import check_gguf_template, llama_cpp_answers, llama_cpp_fault, load_gguf, modelfile, quantize_gguf, write_gguf
 from .merge import ExportError, attach_adapter, copy_adapter, load_16bit, merge_adapter, save_model
 from .model import check_template, template_hash
 from .tasks import load_instructions
-from .train import read_base
+from .train import check_base, read_base
 
 # %% ../nbs/14_export.ipynb #2527df50
 class ExportParams(StageParams):
@@ -91,7 +91,7 @@ def run_facts(
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "run.json")
     return {
         "git": git_state(root),
-        "dvc_lock_sha256": file_hash(lock) if lock.is_file() else None,
+        "dvc_lock": yaml.safe_load(lock.read_text()) if lock.is_file() else None,
         "params": yaml.safe_load(params.read_text()) if params.is_file() else None,
         "base": facts,
         "template_sha256": facts["template_sha256"],
@@ -239,6 +239,8 @@ def read_source(root: Path, params: ExportParams) -> Source:
     facts, training = (json.loads(p.read_text()) for p in paths)
     if facts["template_sha256"] != training["base"]["template_sha256"]:
         raise ExportError(f"the adapter was trained with another chat template than {facts['name']} has now: run `dvc repro {params.stage}`")
+    if any(len({facts.get(k), training["base"].get(k)} - {None}) > 1 for k in ("weights_sha256", "revision")):
+        raise ExportError(f"the adapter was trained on other weights than {facts['name']} has now: run `dvc repro {params.stage}`")
     examples = pick_examples(read_records(root / "artifacts" / "split" / "test", Example), params.max_per_task)
     return Source(facts, training, paths[1].parent / "adapter", examples)
 
@@ -257,6 +259,7 @@ def export_merged(source: Source, folder: Path, params: ExportParams) -> tuple:
     "Score the adapter on the 16-bit base, merge, save and score again; `(rows, answers, tokenizer, stop tokens, context)`. `ExportError` if the merge changed the model."
     base, tokenizer = load_16bit(source.facts["name"], params.precision)
     check_template(tokenizer, source.facts["template_sha256"], source.facts["name"], "Train again, `dvc repro export`", ExportError)
+    check_base(source.facts, None, "Train again, `dvc repro export`", ExportError)
     model = attach_adapter(base, source.adapter)
     adapter = score_form(model, tokenizer, source.examples, params, "adapter on base")
     model = merge_adapter(model)
@@ -275,16 +278,16 @@ def export_merged(source: Source, folder: Path, params: ExportParams) -> tuple:
 # %% ../nbs/14_export.ipynb #47f6af2f
 def export_gguf(source: Source, folder: Path, trained: list[str], tokenizer, stops: list[str], context: int, params: ExportParams) -> list[dict]:
     "Write and check the GGUF files and the Modelfile; a row of scores a file, `trained` being the answers to compare with."
-    rows = []
+    rows, fault = [], llama_cpp_fault()
     for kind in dict.fromkeys(k for k in ("f16", params.quantization) if k):
         path = folder / "gguf" / f"model-{kind}.gguf"
         if kind == "f16": write_gguf(folder / "merged", path)
         else: quantize_gguf(folder / "merged", folder / "gguf" / "model-f16.gguf", path, kind)
         fields = check_gguf_template(path, source.facts["template_sha256"])
         scored = score_form(load_gguf(path, params.precision), tokenizer, source.examples, params, path.stem)
-        native = llama_cpp_answers(path, tokenizer, source.examples, params.max_new_tokens)
         row = {"form": f"gguf_{kind}", "perplexity": scored.perplexity, "same_answers": same_share(scored.answers, trained), "mib": mib(path)}
-        rows.append(row | ({"llama_cpp_same_answers": same_share(native, trained)} if native else {}))
+        if not fault: row["llama_cpp_same_answers"] = same_share(llama_cpp_answers(path, tokenizer, source.examples, params.max_new_tokens), trained)
+        rows.append(row)
     text = modelfile(tokenizer, path.name, fields["add_bos"], stops, context, load_instructions()["system"])
     (folder / "gguf" / "Modelfile").write_text(text)
     return rows
@@ -309,6 +312,7 @@ def run_export(
     (root / "artifacts" / "plots").mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_csv(root / "artifacts" / "plots" / "export_forms.csv", index=False)
     scores = {"examples": len(source.examples)} | {f"{r['form']}_{k}": v for r in rows for k, v in r.items() if k != "form"}
+    if params.gguf: scores["llama_cpp"] = int(any("llama_cpp_same_answers" in r for r in rows))
     scores["merge_perplexity_change"] = scores["merged_perplexity"] / scores["adapter_perplexity"] - 1
     write_json(root / "artifacts" / "metrics" / "export.json", scores)
     return scores

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CONVERTER', 'INSTALL_CONVERTER', 'DIRECT_TYPES', 'ROLES', 'LLAMA_CPP', 'run_tool', 'write_gguf', 'quantizer',
            'quantize_gguf', 'gguf_fields', 'check_gguf_template', 'chat_pieces', 'render_pieces', 'go_template',
-           'modelfile', 'load_gguf', 'llama_cpp_answers']
+           'modelfile', 'load_gguf', 'llama_cpp_fault', 'llama_cpp_answers']
 
 # %% ../nbs/14_llamacpp.ipynb #37e125ba
 import json, os, re, shutil, subprocess, sys
@@ -63,7 +63,7 @@ def quantize_gguf(
     "Write a quantised GGUF; `ExportError` if nothing here can write that type."
     if kind in DIRECT_TYPES: return write_gguf(folder, path, kind)
     tool = quantizer()
-    if not tool: raise ExportError(f"export.quantization {kind!r} needs llama-quantize: `pip install --no-deps ik-llama-cpp-python`, or choose q8_0")
+    if not tool: raise ExportError(f"export.quantization {kind!r} needs llama-quantize: `pip install ik-llama-cpp-python`, or choose q8_0")
     run_tool([tool, f16, path, kind.upper()], f"quantisation to {kind}")
     return Path(path)
 
@@ -156,13 +156,21 @@ def load_gguf(
     from transformers import AutoModelForCausalLM
     return AutoModelForCausalLM.from_pretrained(str(Path(path).parent), gguf_file=Path(path).name, dtype=getattr(torch, precision)).eval()
 
+def llama_cpp_fault() -> str | None:
+    "Why llama.cpp cannot be loaded here; None where it can."
+    if not find_spec("ik_llama_cpp"): return "ik-llama-cpp-python is not installed"
+    try: run_tool([sys.executable, "-c", "import ik_llama_cpp"], "loading llama.cpp")
+    except ExportError as fault: return str(fault)
+
+
+# %% ../nbs/14_llamacpp.ipynb #11c36a01
 LLAMA_CPP = """
 import json, sys
 from ik_llama_cpp import IkLlama
 job = json.load(sys.stdin)
-llm = IkLlama(job["path"], n_ctx=job["context"], n_threads=job["threads"], verbose=False)
+llm = IkLlama(job["path"], n_ctx=job["context"], n_threads=job["threads"], flash_attn=False, verbose=False)
 for prompt in job["prompts"]:
-    tokens = llm.tokenize(prompt, add_bos=job["add_bos"], special=True)
+    tokens = llm.tokenize(prompt, add_bos=False, special=True)
     print(json.dumps(["@answer", tokens, llm.generate(tokens, max_tokens=job["most"], temperature=0.0)]), flush=True)
 """
 
@@ -171,14 +179,13 @@ def llama_cpp_answers(
     tokenizer,
     examples: list[Example],
     max_new_tokens: int,
-    context: int = 2048,  # tokens
-) -> list[str] | None:
-    "llama.cpp's greedy answers; None without ik-llama-cpp-python. `ExportError` if it fails, or tokenises a prompt in another way than training did."
-    if not find_spec("ik_llama_cpp"): return None
+) -> list[str]:
+    "llama.cpp's greedy answers; `ExportError` if it fails, or tokenises a prompt in another way than training did."
     prompts = [tokenizer.apply_chat_template([m.model_dump() for m in e.prompt], add_generation_prompt=True, tokenize=False) for e in examples]
-    job = {"path": str(path), "prompts": prompts, "most": max_new_tokens, "context": context, "threads": max(1, (os.cpu_count() or 2) // 2), "add_bos": False}
+    wanted = [tokenizer(p, add_special_tokens=False)["input_ids"] for p in prompts]
+    job = {"path": str(path), "prompts": prompts, "most": max_new_tokens, "context": max(map(len, wanted)) + max_new_tokens, "threads": max(1, (os.cpu_count() or 2) // 2)}
     printed = run_tool([sys.executable, "-c", LLAMA_CPP], "llama.cpp", text=json.dumps(job)).splitlines()
     found = [json.loads(line)[1:] for line in printed if line.startswith('["@answer"')]
-    for prompt, (tokens, _) in zip(prompts, found, strict=True):
-        if tokens != tokenizer(prompt, add_special_tokens=False)["input_ids"]: raise ExportError(f"llama.cpp reads a prompt in other tokens than training did: {Path(path).name} carries the wrong tokenizer")
+    if [tokens for tokens, _ in found] != wanted: raise ExportError(f"llama.cpp reads a prompt in other tokens than training did: {Path(path).name} carries the wrong tokenizer")
     return [tokenizer.decode(ids, skip_special_tokens=True).strip() for _, ids in found]
+

@@ -5,17 +5,17 @@
 # %% auto #0
 __all__ = ['SftParams', 'tokenize_example', 'demo_examples', 'token_dataset', 'add_adapter', 'training_rows', 'total_steps',
            'training_arguments', 'dvclive_callback', 'batch_order', 'build_trainer', 'run_fingerprint',
-           'last_checkpoint', 'read_base', 'loss_history']
+           'last_checkpoint', 'check_base', 'read_base', 'loss_history']
 
 # %% ../nbs/07_train.ipynb #84d19fe9
-import hashlib, json
+import hashlib, json, os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from .core import Example, Message, StageParams
-from .model import ModelError, check_template, load_model, processes
+from .model import ModelError, check_template, fetch_model, load_model, processes, weights_hash
 
 # %% ../nbs/07_train.ipynb #35a2f8d7
 class SftParams(StageParams):
@@ -196,6 +196,9 @@ def build_trainer(
     import torch
     from transformers import EarlyStoppingCallback
     from trl import SFTTrainer
+    if params.report_to == "wandb":
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        os.environ["WANDB_DIR"] = str(folder)
     trackers = [dvclive_callback(folder)] if params.report_to == "dvclive" else []
     trainer = SFTTrainer(
         model=model, processing_class=tokenizer, train_dataset=train, eval_dataset=validation,
@@ -223,18 +226,33 @@ def last_checkpoint(
     whole = [p.parent for p in Path(folder).glob("checkpoint-*/trainer_state.json")]
     return str(max(whole, key=lambda p: int(p.name.split("-")[1]))) if whole else None
 
+# %% ../nbs/07_train.ipynb #b5cc9a48
+def check_base(
+    facts: dict,  # artifacts/model/model.json
+    revision: str | None,  # of the loaded model, where it came from the Hub
+    remedy: str,  # what to do
+    error: type[Exception] = ModelError,
+) -> None:
+    "An error if the name leads to other weights than the model stage saw."
+    found = {"weights_sha256": weights_hash(fetch_model(facts["name"])), "revision": revision}
+    if any(v and facts.get(k) and facts[k] != v for k, v in found.items()):
+        raise error(f"the weights of {facts['name']} changed since the model stage looked at them: an adapter fits the weights it was trained on and no others. {remedy}")
+
+
 # %% ../nbs/07_train.ipynb #1100577f
 def read_base(
     root: Path,  # the project's root
     max_seq_length: int = 1024,  # tokens
     **engine,  # as for `load_model`
 ):
-    "`(model, tokenizer, facts)` as artifacts/model/model.json describes them; `ModelError` if the name leads to another template now."
+    "`(model, tokenizer, facts)` as artifacts/model/model.json describes them; `ModelError` if the name leads to other weights or another template now."
     path = root / "artifacts" / "model" / "model.json"
     if not path.is_file(): raise FileNotFoundError(f"{path} is missing: run `dvc repro model`")
     facts = json.loads(path.read_text())
     model, tokenizer = load_model(facts["name"], max_seq_length=max_seq_length, load_in_4bit=facts["load_in_4bit"], dtype=facts["dtype"], **engine)
-    check_template(tokenizer, facts["template_sha256"], facts["name"], "If it was changed on purpose, run `dvc repro -f model`")
+    remedy = "If it was changed on purpose, run `dvc repro -f model`"
+    check_base(facts, getattr(model.config, "_commit_hash", None), remedy)
+    check_template(tokenizer, facts["template_sha256"], facts["name"], remedy)
     return model, tokenizer, facts
 
 # %% ../nbs/07_train.ipynb #e6326ec3

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from medllm_nb.core import Example, read_records, write_json, write_records
-from medllm_nb.export import ExportParams, check_merge, load_exported, run_export
-from medllm_nb.llamacpp import CONVERTER, gguf_fields
+from medllm_nb.export import ExportParams, check_merge, load_exported, run_export, same_share
+from medllm_nb.generate import generate_answers
+from medllm_nb.llamacpp import CONVERTER, gguf_fields, llama_cpp_answers, llama_cpp_fault, quantize_gguf, write_gguf
 from medllm_nb.merge import ExportError, mend_tokenizer
 from medllm_nb.model import ModelParams, run_model, template_hash
 from medllm_nb.sft import run_sft
@@ -15,6 +16,7 @@ from medllm_nb.train import SftParams, demo_examples
 
 SMALL = dict(max_new_tokens=6, batch_size=4, max_per_task=4)
 needs_converter = pytest.mark.skipif(not CONVERTER.is_file(), reason="the converter to GGUF is not installed")
+needs_llama_cpp = pytest.mark.skipif(not CONVERTER.is_file() or bool(llama_cpp_fault()), reason="llama.cpp cannot be loaded here")
 
 
 def make_project(root, tiny_model, in_4bit):
@@ -22,6 +24,7 @@ def make_project(root, tiny_model, in_4bit):
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
     (root / "params.yaml").write_text("sft: {rank: 4}\n")
+    (root / "dvc.lock").write_text("schema: '2.0'\nstages: {sft: {cmd: train}}\n")
     write_records(root / "artifacts" / "split" / "test", demo_examples(), Example)
     facts = run_model(ModelParams(name=str(tiny_model), load_in_4bit=in_4bit), root)
     torch.manual_seed(1)
@@ -62,6 +65,7 @@ def test_run_json_and_card_tell_the_run(exported):
     folder = root / "artifacts" / "export"
     run = json.loads((folder / "run.json").read_text())
     assert run["params"] == {"sft": {"rank": 4}} and run["packages"]["torch"] and run["hardware"]["Cores"]
+    assert run["dvc_lock"] == {"schema": "2.0", "stages": {"sft": {"cmd": "train"}}}, "what local changes made of the lock is lost"
     assert set(run["files"]) == {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} - {"run.json"}
     card = (folder / "README.md").read_text()
     assert card.startswith("---\nlanguage: en") and "| rank | 4 |" in card and "| merged |" in card
@@ -85,6 +89,54 @@ def test_gguf_files_carry_template_and_weights(exported):
     assert not mend_tokenizer(folder / "merged"), "llama.cpp would take this tokenizer for another kind"
 
 
+@needs_llama_cpp
+def test_llama_cpp_answers_as_the_trained_model_does(exported):
+    "The real library on the exported files: its greedy answers against those of transformers."
+    root, scores, _ = exported
+    gguf = root / "artifacts" / "export" / "gguf"
+    assert scores["llama_cpp"] == 1 and {"gguf_f16_llama_cpp_same_answers", "gguf_q8_0_llama_cpp_same_answers"} <= set(scores)
+    model, tokenizer = load_exported(gguf.parent)
+    trained = generate_answers(model.float(), tokenizer, demo_examples(), 4, 6)
+    assert llama_cpp_answers(gguf / "model-f16.gguf", tokenizer, demo_examples(), 6) == trained
+    assert same_share(llama_cpp_answers(gguf / "model-q8_0.gguf", tokenizer, demo_examples(), 6), trained) >= 0.5
+    tokenizer.add_tokens(["mmol/L"])
+    with pytest.raises(ExportError, match="other tokens than training"): llama_cpp_answers(gguf / "model-q8_0.gguf", tokenizer, demo_examples(), 2)
+
+
+@needs_llama_cpp
+def test_a_file_of_four_bits_is_loaded_and_answers(tiny_model, tmp_path):
+    "Rows of 256, so that the weights really are K-quants."
+    from gguf import GGUFReader
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, set_seed
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    set_seed(0)
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), hidden_size=256, intermediate_size=256, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=4,
+                                         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, tie_word_embeddings=True, initializer_range=0.1)).bfloat16()
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    mend_tokenizer(tmp_path / "model")
+    f16 = write_gguf(tmp_path / "model", tmp_path / "f16.gguf")
+    small = quantize_gguf(tmp_path / "model", f16, tmp_path / "q4_k_m.gguf", "q4_k_m")
+    assert "Q4_K" in {t.tensor_type.name for t in GGUFReader(str(small)).tensors} and small.stat().st_size < 0.6 * f16.stat().st_size
+    exact = generate_answers(model.float().eval(), tokenizer, demo_examples(), 4, 6)
+    assert llama_cpp_answers(f16, tokenizer, demo_examples(), 6) == exact
+    assert all(llama_cpp_answers(small, tokenizer, demo_examples(), 6))
+    small.write_bytes(small.read_bytes()[: 2**20])
+    with pytest.raises(ExportError, match="llama.cpp failed"): llama_cpp_answers(small, tokenizer, demo_examples(), 6)
+
+
+@needs_llama_cpp
+def test_where_llama_cpp_cannot_be_loaded_the_export_says_so(exported, tmp_path, monkeypatch):
+    import shutil
+    root, _, _ = exported
+    shutil.copytree(root / "artifacts", tmp_path / "artifacts", ignore=shutil.ignore_patterns("export"))
+    (tmp_path / "libllama.so").write_text("built for another machine")
+    monkeypatch.setenv("IK_LLAMA_CPP_LIB_PATH", str(tmp_path / "libllama.so"))
+    assert "loading llama.cpp failed" in llama_cpp_fault()
+    scores = run_export(ExportParams(quantization="", **SMALL), tmp_path)
+    assert scores["llama_cpp"] == 0 and not any("llama_cpp_same_answers" in key for key in scores)
+
+
 def test_a_changed_template_is_refused(exported, tmp_path):
     import shutil
     root, _, _ = exported
@@ -98,7 +150,7 @@ def test_a_changed_template_is_refused(exported, tmp_path):
     with pytest.raises(ExportError, match="no whole export"): load_exported(copy)
 
 
-def test_an_adapter_of_another_template_is_refused(exported, tmp_path):
+def test_an_adapter_of_another_template_or_other_weights_is_refused(exported, tmp_path):
     import shutil
     root, _, _ = exported
     shutil.copytree(root / "artifacts", tmp_path / "artifacts", ignore=shutil.ignore_patterns("export"))
@@ -106,6 +158,8 @@ def test_an_adapter_of_another_template_is_refused(exported, tmp_path):
     training = json.loads(path.read_text())
     write_json(path, training | {"base": training["base"] | {"template_sha256": "0" * 64}})
     with pytest.raises(ExportError, match="another chat template"): run_export(ExportParams(gguf=False, **SMALL), tmp_path)
+    write_json(path, training | {"base": training["base"] | {"weights_sha256": "0" * 64}})
+    with pytest.raises(ExportError, match="trained on other weights"): run_export(ExportParams(gguf=False, **SMALL), tmp_path)
     assert not (tmp_path / "artifacts" / "export").exists()
     path.unlink()
     with pytest.raises(FileNotFoundError, match="dvc repro sft"): run_export(ExportParams(gguf=False, **SMALL), tmp_path)
