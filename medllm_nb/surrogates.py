@@ -40,8 +40,8 @@ def patient_key(
 _DAY_FIRST = tuple(f"%d{sep}%m{sep}{year}" for sep in "./-" for year in ("%Y", "%y")) + ("%d/%m",)
 _MONTH_FIRST = tuple(f"%m{sep}%d{sep}{year}" for sep in "./-" for year in ("%Y", "%y")) + ("%m/%d",)
 _OTHER_FORMS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%B %d, %Y", "%b %d, %Y", "%B %d %Y", "%b %d %Y", "%B%d, %Y", "%b%d, %Y", "%d %B %Y", "%d %b %Y", "%d %B, %Y", "%d %b, %Y",
-                "%d-%B-%Y", "%d-%b-%Y", "%d/%B/%Y", "%d/%b/%Y", "%d.%B.%Y", "%d.%b.%Y", "%d%B%Y", "%d%b%Y", "%d %B %y", "%d %b %y", "%d-%B-%y", "%d-%b-%y", "%B %d", "%b %d", "%d %B", "%d %b",
-                "%d-%B", "%d-%b", "%B %Y", "%b %Y", "%B, %Y", "%b, %Y", "%B-%Y", "%b-%Y", "%B/%Y", "%b/%Y", "%m/%Y", "%B", "%b", "%Y")
+                "%d-%b-%Y", "%d-%B-%Y", "%d/%b/%Y", "%d/%B/%Y", "%d.%b.%Y", "%d.%B.%Y", "%d%b%Y", "%d%B%Y", "%d %B %y", "%d %b %y", "%d-%b-%y", "%d-%B-%y", "%B %d", "%b %d", "%d %B", "%d %b",
+                "%d-%b", "%d-%B", "%B %Y", "%b %Y", "%B, %Y", "%b, %Y", "%b-%Y", "%B-%Y", "%b/%Y", "%B/%Y", "%m/%Y", "%B", "%b", "%Y")  # May is short beside a dash, as it is usual there, and long beside a blank
 
 def _shape(form: str) -> str: return re.sub(r"\p{L}+", "a", re.sub(r"\d+", "d", form))
 
