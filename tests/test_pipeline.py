@@ -74,7 +74,7 @@ def test_learning_rate_reruns_sft_and_evaluate_alone(project):
     finally: path.write_text(before)
     assert planned == ["sft"]  # a dry run cannot know that the adapter will differ
     stages = yaml.safe_load((project / "dvc.yaml").read_text())["stages"]
-    assert [name for name, stage in stages.items() if {"artifacts/sft", "artifacts/${export.stage}"} & set(stage["deps"])] == ["grpo", "evaluate", "memorisation", "export"]
+    assert [name for name, stage in stages.items() if {"artifacts/sft", "artifacts/${export.stage}"} & set(stage["deps"])] == ["grpo", "evaluate", "memorisation", "privacy", "export"]
 
 
 def test_another_key_reruns_what_depends_on_it(project, monkeypatch):

@@ -1,45 +1,68 @@
-"The leak audit finds an identifier wherever it was planted, and lets a clean run pass."
+"The leak audit finds an identifier wherever it was planted and however it was written, and lets a clean run pass."
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import KEY
 
-from medllm_nb.core import DeidReport, Example, Message, Report, load_key, write_records
-from medllm_nb.deidentify import deidentify, find_phi, patient_key
+from medllm_nb.core import DeidReport, Example, Message, Report, encrypt, load_key, write_records
+from medllm_nb.deidentify import DeidentifyParams, deidentify, find_phi, patient_key
 from medllm_nb.metrics import Answer
-from medllm_nb.privacy import LeakError, PrivacyParams, run_privacy
+from medllm_nb.privacy import LeakError, run_privacy
 
-TEXT = """Patient: ROEBUCK, Marietta   MRN: 30-30-60-7   DOB: 03/14/1950
+TEXTS = {"p1": """Patient: ROEBUCK, Marietta   MRN: 30-30-60-7   DOB: 03/14/1950
 HISTORY: Mrs. Roebuck is tired. Call (415) 555-0124. Has Graves disease.
-IMPRESSION: Thyrotoxicosis."""
+IMPRESSION: Thyrotoxicosis.""",
+         "p2": """Patient: Margaret A. O'Connell   MRN: 71-22-84-9   DOB: 11/02/1961
+HISTORY: Mrs. O'Connell coughs. BP 120/80.
+IMPRESSION: Pneumonia.""",
+         "p3": """Patient: WHITE, Anna   MRN: 55-91-26-3   DOB: 06/30/1972
+HISTORY: Ms. White has a white lesion on the tongue.
+IMPRESSION: Leukoplakia."""}
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    "A finished run of one report, clean."
+    "A finished run of three patients' reports, clean."
     monkeypatch.setenv("MEDLLM_KEY", KEY)
     (tmp_path / "params.yaml").write_text("")
     monkeypatch.chdir(tmp_path)
-    report = Report(report_id="r1", patient_id="p1", source="x.txt", format="txt", text=TEXT)
-    clean = deidentify(report, find_phi([TEXT])[0])
-    patient = patient_key(load_key("surrogates"), "p1")
-    example = Example(example_id="e1", report_id="r1", patient_key=patient, specialty="other", task="summary",
-                      prompt=[Message(role="user", content=clean.text)], completion=[Message(role="assistant", content="Thyrotoxicosis.")])
-    write_records(tmp_path / "artifacts/ingest/reports", [report], Report, load_key("phi-at-rest"))
-    write_records(tmp_path / "artifacts/deidentify/reports", [clean], DeidReport)
-    write_records(tmp_path / "artifacts/instruct/examples", [example], Example)
+    reports = [Report(report_id=f"r{p[1]}", patient_id=p, source="x.txt", format="txt", text=text) for p, text in TEXTS.items()]
+    clean = [deidentify(report, spans) for report, spans in zip(reports, find_phi(list(TEXTS.values())))]
+    write_records(tmp_path / "artifacts/ingest/reports", reports, Report, load_key("phi-at-rest"))
+    write_records(tmp_path / "artifacts/deidentify/reports", clean, DeidReport)
+    write_records(tmp_path / "artifacts/instruct/examples", [example(p, r.text) for p, r in zip(TEXTS, clean)], Example)
     answer(tmp_path, "The patient has Graves disease.")
-    (tmp_path / "reports" / "nbs").mkdir(parents=True)
     notebook(tmp_path, "1 report")
     return tmp_path
 
 
-def answer(root, text):
-    write_records(root / "artifacts/evaluate/answers", [Answer(example_id="e1", task="summary", model="sft", text=text, reference="-", nll=1.0, tokens=1)], Answer)
+def example(patient, text):
+    return Example(example_id=f"e{patient[1]}", report_id=f"r{patient[1]}", patient_key=patient_key(load_key("surrogates"), patient), specialty="other", task="summary",
+                   prompt=[Message(role="user", content=text)], completion=[Message(role="assistant", content="As the report says.")])
+
+
+def answer(root, text, patient="p1"):
+    write_records(root / "artifacts/evaluate/answers", [Answer(example_id=f"e{patient[1]}", task="summary", model="sft", text=text, reference="-", nll=1.0, tokens=1)], Answer)
 
 
 def notebook(root, text):
-    (root / "reports/nbs/02_ingest.ipynb").write_text(json.dumps({"cells": [{"source": ["run()"], "outputs": [{"text": [text]}]}]}))
+    write(root / "reports/nbs/02_ingest.ipynb", json.dumps({"cells": [{"source": ["run()"], "outputs": [{"text": [text]}]}]}))
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def table(path, row):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist([row]), path)
+
+
+def audit(root, **params):
+    return run_privacy(DeidentifyParams(workers=1, **params), root)
 
 
 def leaks(root):
@@ -47,24 +70,78 @@ def leaks(root):
 
 
 def test_a_clean_run_passes(run):
-    assert run_privacy(PrivacyParams(workers=1), run)["identifiers"] >= 3
+    result = audit(run)
+    assert result["patients"] == 3 and result["identifiers"] >= 9 and result["texts_searched"] >= 8
     assert leaks(run) == 0
 
 
-@pytest.mark.parametrize("text", ["Seen: Marietta Roebuck", "roebuck, marietta", "M. Roebuck", "number 3030607", "4155550124"])
-def test_an_identifier_in_a_models_answer_fails_the_pipeline(run, text):
-    answer(run, text)
-    with pytest.raises(LeakError, match="in evaluate") as caught: run_privacy(PrivacyParams(workers=1), run)
+@pytest.mark.parametrize("patient, text", [
+    ("p1", "Seen: Marietta Roebuck"), ("p1", "roebuck, marietta"), ("p1", "M. Roebuck"), ("p1", "number 3030607"), ("p1", "4155550124"),
+    ("p2", "Margaret O'Connell came"), ("p2", "O'CONNELL, MARGARET"), ("p2", "o’connell margaret"), ("p2", "M. O'Connell"), ("p2", "M O'Connell"), ("p2", "O'Connell M"),
+    ("p2", "Margaret\nO'Connell"), ("p2", "Margaret B. O'Connell"), ("p2", "Mrs. O'Connell"),
+    ("p3", "A. White"), ("p3", "Anna White"), ("p3", "White,Anna")])
+def test_an_identifier_in_a_models_answer_fails_the_pipeline(run, patient, text):
+    answer(run, text, patient)
+    with pytest.raises(LeakError, match="in artifacts/evaluate/answers") as caught: audit(run)
     assert leaks(run) > 0
-    assert "oebuck" not in str(caught.value).lower() and "3030607" not in str(caught.value), "the error itself would leak"
+    told = str(caught.value).lower()
+    assert not any(secret in told for secret in ("oebuck", "connell", "white", "3030607")), "the error itself would leak"
 
 
-def test_an_identifier_in_a_notebooks_output_fails_the_pipeline(run):
-    notebook(run, "could not read Marietta Roebuck.pdf")
-    with pytest.raises(LeakError, match="PERSON in reports/nbs/02_ingest.ipynb"): run_privacy(PrivacyParams(workers=1), run)
+@pytest.mark.parametrize("text", ["born 03/14/1950", "born 3/14/50", "born 14.03.1950", "(1950-03-14)", "March 14, 1950", "on the 14th of March 1950", "14-MAR-1950", "id 19500314"])
+def test_a_birth_date_in_the_patients_own_answer_fails_the_pipeline(run, text):
+    answer(run, text)
+    with pytest.raises(LeakError, match="BIRTH_DATE"): audit(run)
 
 
-def test_an_identifier_in_a_table_fails_the_pipeline(run):
-    (run / "artifacts/plots").mkdir()
-    (run / "artifacts/plots/ingest.csv").write_text("file,pages\n30-30-60-7.pdf,2\n")
-    with pytest.raises(LeakError, match="MEDICAL_RECORD_NUMBER in artifacts/plots/ingest.csv"): run_privacy(PrivacyParams(workers=1), run)
+@pytest.mark.parametrize("patient, text", [("p2", "seen on 03/14/1950"), ("p3", "a white lesion; sputum white, a cough"), ("p2", "BP 120/80, Mr. White"), ("p1", "the Graves family")])
+def test_what_names_nobody_passes(run, patient, text):
+    answer(run, text, patient)
+    audit(run)
+    assert leaks(run) == 0
+
+
+def test_a_model_that_recites_another_patient_fails_the_pipeline(run):
+    for text in ("As in Margaret O'Connell's case.", "number 7122849"):
+        answer(run, text, "p1")
+        with pytest.raises(LeakError, match="in artifacts/evaluate/answers"): audit(run)
+
+
+PLANTED = "Seen by Marietta Roebuck today"
+
+
+@pytest.mark.parametrize("file, plant", [
+    ("artifacts/split/train/part-00000.parquet", lambda p: write_records(p.parent, [example("p1", PLANTED)], Example)),
+    ("artifacts/grpo/samples/part-00000.parquet", lambda p: table(p, {"step": 1, "example_id": "e1", "text": PLANTED})),
+    ("artifacts/review/items/part-00000.parquet", lambda p: table(p, {"code": "x", "example_id": "e2", "report": PLANTED})),
+    ("artifacts/instruct/feedback_reports/part-00000.parquet", lambda p: table(p, {"patient_key": "of another hospital", "findings": [{"text": PLANTED}]})),
+    ("artifacts/benchmarks/outcomes/part-00000.parquet", lambda p: table(p, {"said": [PLANTED]})),
+    ("artifacts/evaluate/slips.parquet", lambda p: table(p, {"example_id": "e1", "said": 3030607})),
+    ("artifacts/registry/log.jsonl", lambda p: write(p, json.dumps({"reason": PLANTED}) + "\n")),
+    ("artifacts/tune/best.json", lambda p: write(p, json.dumps({"note": "Marietta\nRoebuck"}))),
+    ("artifacts/plots/ingest.csv", lambda p: write(p, "file,pages\n30-30-60-7.pdf,2\n")),
+    ("artifacts/review/review-A.html", lambda p: write(p, "<td><b>Marietta</b>&nbsp;Roebuck</td>")),
+    ("artifacts/export/gguf/Modelfile", lambda p: write(p, f"SYSTEM {PLANTED}")),
+    ("reports/papermill.log", lambda p: write(p, f"could not read {PLANTED}.pdf")),
+    ("reports/nbs/02_ingest.ipynb", lambda p: notebook(p.parents[2], f"could not read {PLANTED}.pdf"))])
+def test_an_identifier_in_any_file_fails_the_pipeline(run, file, plant):
+    plant(run / file)
+    with pytest.raises(LeakError, match=file): audit(run)
+
+
+def test_an_identifier_in_a_files_name_fails_the_pipeline_and_is_not_told(run):
+    write(run / "artifacts/plots/Marietta_Roebuck.csv", "pages\n2\n")
+    with pytest.raises(LeakError, match="1 PERSON in artifacts/plots/...") as caught: audit(run)
+    assert "oebuck" not in str(caught.value)
+
+
+def test_weights_encrypted_tables_and_caches_are_left_out(run):
+    (run / "artifacts/sft").mkdir()
+    (run / "artifacts/sft/model.safetensors").write_bytes(b"\0" + PLANTED.encode())
+    (run / "artifacts/deidentify/reidentification").mkdir()
+    (run / "artifacts/deidentify/reidentification/part-00000.parquet.enc").write_bytes(encrypt(PLANTED.encode(), load_key("re-identification")))
+    assert audit(run)["binary_files_left_out"] == 2
+
+
+def test_it_searches_for_what_deidentify_finds_with_its_detectors(run):
+    assert audit(run, detectors=["rules"])["identifiers"] < audit(run)["identifiers"]

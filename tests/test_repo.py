@@ -94,11 +94,12 @@ def test_no_function_has_the_name_of_a_section_of_params():
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_stage_has_one_parameters_cell_that_takes_its_section(stage):
+def test_stage_has_one_parameters_cell_that_takes_its_sections(stage):
     cells = nbformat.read(ROOT / notebook_of(stage), as_version=4).cells
     tagged = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
     assert len(tagged) == 1, "papermill would run the stage on its defaults"
-    assert re.search(rf"^{stage} = None\b", tagged[0].source, re.M)
+    assert re.findall(r"^(\w+) = None\b", tagged[0].source, re.M) == STAGES[stage]["params"]
+    assert STAGES[stage]["params"] == (["deidentify"] if stage == "privacy" else [stage])
     assert tagged[0].source.startswith("#| eval: false")
 
 
@@ -108,12 +109,20 @@ def test_stage_declares_what_it_imports_and_reads(stage):
     modules = reachable(module_of(notebook)) - {module_of(notebook)}
     wanted = {notebook} | {f"medllm_nb/{m}.py" for m in modules}
     assert wanted <= deps, f"dvc.yaml, stage {stage}: deps lack {sorted(wanted - deps)}"
-    assert STAGES[stage]["params"] == [stage]
     made = {o if isinstance(o, str) else next(iter(o)) for s in STAGES.values() for k in ("outs", "metrics", "plots") for o in s.get(k, [])}
     read = set(re.findall(r"artifacts(?:\" / \"|/)(\w+)", code_of(ROOT / notebook))) - {"metrics", "plots", stage}
     missing = {f"artifacts/{r}" for r in read if f"artifacts/{r}" in made} - deps
     assert not missing, f"dvc.yaml, stage {stage}: reads {sorted(missing)} without saying so"
     if re.search(r"load_key\(\"", code_of(ROOT / notebook)): assert ".secrets/fingerprint" in deps, f"dvc.yaml, stage {stage}: another key would not rerun it"
+
+
+def test_export_waits_for_the_leak_audit_and_the_audit_for_all_that_is_written_before_it():
+    before = [s for s in STAGES if s not in ("privacy", "export")]
+    written = {o if isinstance(o, str) else next(iter(o)) for s in before for k in ("outs", "metrics", "plots") for o in STAGES[s].get(k, [])}
+    searched, read = set(STAGES["privacy"]["deps"]), {d.replace("${export.stage}", PARAMS["export"]["stage"]) for d in STAGES["export"]["deps"]}
+    assert written | {notebook_of(s) for s in before} <= searched
+    assert "artifacts/metrics/privacy.json" in read, "`dvc repro export` would export despite a leak"
+    assert {d for d in read if d.startswith("artifacts/")} - {"artifacts/metrics/privacy.json"} <= searched, "the card would quote what was not searched"
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
