@@ -139,10 +139,10 @@ def test_an_initial_is_that_of_the_surrogate_name(first, last, order):
 
 
 def test_what_one_report_says_changes_no_surrogate_of_another():
-    "A word that may not come out of one report comes out of none: all see what all know."
+    "A word that may not come out of one report comes out of none, even one that only a guess takes for a name."
     header = "Patient: O'CONNELL, Margaret\nMRN: 00451234\n"
     drawn = surrogate("O'Connell", "PERSON", "p1", KEY)
-    one, other = together(header + "HISTORY: Dyspnea.", f"{header}HISTORY: Dyspnea. Her neighbour Lempi {drawn} came.")
+    one, other = together(header + "HISTORY: Dyspnea.", f"{header}HISTORY: Dyspnea. Then Lempi {drawn} flew to Kokkola.")
     assert one.splitlines()[:2] == other.splitlines()[:2] and drawn.upper() not in one
 
 
