@@ -10,14 +10,19 @@ Beside the texts as they are: their headings in Title Case, and with one letter 
 Be warned that the table of headings was made with these corpora in sight: what is measured is how well the rules find headings and keep
 off what only looks like one, not how many headings of an unseen hospital the table has. `--medspacy` names the Python of an environment
 with medspacy 1.3.0 (it does not install beside this project's spaCy), whose sectionizer then runs on the same texts.
+
+What is asserted of a mention is scored against assertion_gold.csv, whose head says who labelled it and how; beside it, a plain NegEx: a short
+list of negations up to five words before the mention in its sentence, all else present. Concepts' codes are not scored here.
 """
 import argparse
 import csv
+import hashlib
 import json
 import random
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -141,6 +146,45 @@ def corpora():
     yield "MTSamples", [json.loads(line)["transcription"] for line in (DATA / "mtsamples" / "mtsamples.jsonl").open()], INLINE
 
 
+def assertion_gold() -> list[tuple[str, int, int, str]]:
+    "Text, start, end and label of each gold mention; stops where the corpus is another one."
+    texts = {("mtsamples", i): json.loads(line)["transcription"] for i, line in enumerate((DATA / "mtsamples" / "mtsamples.jsonl").open())}
+    for path in (DATA / "aci-bench").glob("*.csv"):
+        texts |= {(f"aci-bench/{path.stem}", i): r["note"] for i, r in enumerate(csv.DictReader(path.open()))}
+    lines = (line for line in (Path(__file__).parent / "assertion_gold.csv").open() if not line.startswith("#"))
+    gold = []
+    for r in csv.DictReader(lines):
+        text, start, end = texts[r["dataset"], int(r["record"])], int(r["start"]), int(r["end"])
+        if hashlib.sha1(text[start:end].encode()).hexdigest()[:10] != r["sha1"]: sys.exit(f"assertion_gold.csv, id {r['id']}: the corpus is another one")
+        gold.append((text, start, end, r["label"]))
+    return gold
+
+
+def our_assertion(text: str, start: int, end: int) -> str:
+    from medllm_nb.assertion import assertions
+    from medllm_nb.sections import find_sections
+    return assertions(text, [(start, end)], find_sections(text))[0]
+
+
+def plain_negex(text: str, start: int, end: int) -> str:
+    before = re.split(r"[.;:\n]", text[max(0, start - 120) : start])[-1].lower()
+    return "negated" if re.search(r"\b(?:no|not|without|denies|denied|negative for|absence of|never)\b(?:\W+\w+){0,5}\W*$", before) else "present"
+
+
+def score_assertion(gold: list[str], got: list[str]) -> str:
+    "Precision, recall and F1 of each class, and accuracy."
+    both, of_gold, of_got = Counter(g for g, h in zip(gold, got) if g == h), Counter(gold), Counter(got)
+    row = lambda k: f"    {k:<40}{both[k] / max(of_got[k], 1):>10.3f}{both[k] / of_gold[k]:>8.3f}{2 * both[k] / (of_got[k] + of_gold[k]):>8.3f}{of_gold[k]:>10}"
+    return "\n".join([*map(row, sorted(of_gold)), f"    accuracy {both.total() / len(gold):.3f}, {len(gold)} mentions"])
+
+
+def print_assertion() -> None:
+    gold = assertion_gold()
+    print(f"\n{'assertion':<44}{'precision':>10}{'recall':>8}{'F1':>8}{'gold':>10}")
+    for name, say in {"this project": our_assertion, "plain NegEx": plain_negex}.items():
+        print(f"  {name}\n{score_assertion([g[3] for g in gold], [say(*g[:3]) for g in gold])}")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--medspacy", help="Python of an environment with medspacy 1.3.0")
@@ -159,3 +203,4 @@ if __name__ == "__main__":
             if python:
                 found = dict(zip(changed, medspacy_headings(python, changed)))
                 print(f"  {'medspaCy 1.3.0, sectionizer':<42}{score(changed, golds, found.get)}")
+    print_assertion()

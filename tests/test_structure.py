@@ -161,3 +161,21 @@ def test_sections_of_real_visit_notes():
 def test_real_note_in_full():
     text = next(t for t in mtsamples() if t.startswith("SUBJECTIVE:,  This 23-year-old white female"))
     assert [s.name for s in find_sections(text)] == ["history", "medications", "allergies", "examination", "impression", "recommendations"]
+
+
+def test_an_addendums_own_impression_is_a_section_after_the_first():
+    text = ("CT CHEST\nFINDINGS: Small nodule in the right upper lobe.\nIMPRESSION: Nodule, benign in look.\nElectronically signed by A. Brown, MD\n"
+            "ADDENDUM: The earlier CT was made available.\nIMPRESSION: The nodule has grown.\nElectronically signed by A. Brown, MD")
+    found = [(s.name, text[s.start:s.end]) for s in find_sections(text)]
+    assert [body for name, body in found if name == "impression"] == ["Nodule, benign in look.", "The nodule has grown."]
+    assert found[4] == ("other", "The earlier CT was made available.") and found[-1][0] == "signature"
+
+
+def test_assertion_agrees_with_labels_given_by_hand(monkeypatch):
+    mtsamples(), aci_bench()   # skips where these are not at hand
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "bench")
+    from structure_real import assertion_gold, our_assertion
+    gold = assertion_gold()
+    labels = [label for *_, label in gold]
+    assert min(labels.count(kind) for kind in set(labels)) >= 15 and len(set(labels)) == 6
+    assert sum(our_assertion(*place) == label for *place, label in gold) / len(gold) >= 0.9
