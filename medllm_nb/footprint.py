@@ -131,7 +131,7 @@ class Setting(StageParams):
     prompts: int = Field(1, ge=1)  # GRPO: prompts answered at a time
     completion: int = Field(512, ge=1)  # GRPO: tokens of a completion
     inference: Literal["none", "transformers", "vllm", "vllm-copy"] = "none"  # vllm shares the weights; -copy has its own in 16 bits
-    kv_gib: float = Field(0.0, ge=0)  # vLLM's budget for the KV cache
+    kv_gib: float = Field(0.0, ge=0)  # what vLLM takes beside the weights: KV cache, buffers
     sleep: bool = False  # vLLM gives its cache back while the model trains (Unsloth's standby)
 
     @property

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Completion', 'length_batches', 'next_tokens', 'round_to_bf16', 'merge_layer', 'merged_adapter', 'read_prompts',
-           'with_room', 'grouped_attention', 'decode', 'tie_gap', 'Local', 'Server', 'ServerError', 'generate',
-           'generate_answers']
+           'with_room', 'grouped_attention', 'fills_cache', 'decode', 'tie_gap', 'Local', 'Server', 'ServerError',
+           'generate', 'generate_answers']
 
 # %% ../nbs/07_generate.ipynb #7ab64f21
 import copy, os, random
@@ -183,6 +183,29 @@ def grouped_attention(model):
     try: yield
     finally: model.config._attn_implementation = "sdpa"
 
+# %% ../nbs/07_generate.ipynb #5fbd00b0
+def fills_cache(model) -> bool:
+    "Whether the model, in evaluation, fills the cache that it is given; Unsloth's on a GPU keeps its own."
+    import torch
+    from transformers import DynamicCache
+    cache = DynamicCache(config=model.config)
+    with torch.no_grad(): model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=model.device), past_key_values=cache, use_cache=True, logits_to_keep=1)
+    return cache.get_seq_length() == 1
+
+def _generated(model, prompts: list[list[int]], end: int, pad: int, max_new_tokens: int, pick, samples: int) -> list[list[int]]:
+    "As `decode`, by the model's own `generate`."
+    import torch
+    width, rows = max(map(len, prompts)), [p for p in prompts for _ in range(samples)]
+    as_rows = lambda rows: torch.tensor(rows, device=model.device)
+    def choose(ids, scores):
+        token = pick(scores, list(range(len(rows)))).to(scores.device)
+        return torch.full_like(scores, -torch.inf).scatter(1, token[:, None], 0)
+    whole = model.generate(
+        input_ids=as_rows([[pad] * (width - len(p)) + p for p in rows]), attention_mask=as_rows([[0] * (width - len(p)) + [1] * len(p) for p in rows]),
+        max_new_tokens=max_new_tokens, do_sample=False, repetition_penalty=1.0, eos_token_id=end, pad_token_id=pad, logits_processor=[choose])
+    written = [row[width:].tolist() for row in whole]
+    return [w[: w.index(end) + 1] if end in w else w for w in written]
+
 # %% ../nbs/07_generate.ipynb #e09c2cc8
 def decode(
     model,
@@ -195,6 +218,7 @@ def decode(
 ) -> list[list[int]]:
     "The tokens written to each prompt, its samples one after the other; with the `end` where it came."
     import torch
+    if not fills_cache(model): return _generated(model, prompts, end, pad, max_new_tokens, pick, samples)
     logits, cache, mask = read_prompts(model, prompts, pad)
     if samples > 1: cache.batch_repeat_interleave(samples)
     cache, logits, mask = with_room(cache, max_new_tokens), logits.repeat_interleave(samples, 0), mask.repeat_interleave(samples, 0)
@@ -269,6 +293,7 @@ def _local(backend: Local, chats: list[list[dict]], max_new_tokens: int, samples
                 found[batch[at // samples] * samples + at % samples] = Completion(text, ids[-1] == tokenizer.eos_token_id, ids)
             bar.update(len(written))
     model.train(training)
+    if training and hasattr(model, "_flag_for_generation"): model.for_training()  # its own `generate` left Unsloth's gradient checkpointing off
     return found
 
 # %% ../nbs/07_generate.ipynb #f62b56ab

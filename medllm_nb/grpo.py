@@ -47,6 +47,7 @@ class GrpoParams(StageParams):
     patience: int = Field(3, ge=1)
     max_drop: float = Field(0.3, gt=0)
     vllm: bool = False
+    vllm_memory: float = Field(0.5, gt=0, lt=1)
     accelerate: str = ""
     rewards: RewardParams = RewardParams()
     seed: int = 7
@@ -75,7 +76,7 @@ def load_policy(
     if not (folder / "training.json").is_file(): raise FileNotFoundError(f"{folder} holds no adapter to start from: run `dvc repro sft`")
     if params.vllm and not find_spec("vllm"): raise ValueError("grpo.vllm is set, but vLLM is not installed: `pip install vllm` on a machine with a GPU, or set grpo.vllm to false")
     sft = SftParams(**json.loads((folder / "training.json").read_text())["params"])
-    engine = {"fast_inference": True, "max_lora_rank": sft.rank} if params.vllm else {}
+    engine = {"fast_inference": True, "max_lora_rank": sft.rank, "gpu_memory_utilization": params.vllm_memory} if params.vllm else {}
     model, tokenizer, facts = read_base(root, params.max_prompt_length + params.max_completion_length, **engine)
     model = add_adapter(model, sft)
     lost = set_peft_model_state_dict(model, load_peft_weights(str(folder / "adapter"), device="cpu")).unexpected_keys
@@ -87,10 +88,10 @@ def held_out_score(
     model,
     tokenizer,
     examples: list[Example],
-    max_new_tokens: int,
+    params: GrpoParams,
 ) -> float:
     "Mean correctness of the greedy answers, 0 for one that was cut. In [0, 1]."
-    answers = generate([e.prompt for e in examples], Local(model, tokenizer), max_new_tokens)
+    answers = generate([e.prompt for e in examples], Local(model, tokenizer, params.batch_size), params.max_completion_length)
     shown = [report_of(text_of([m.model_dump() for m in e.prompt])) for e in examples]
     return mean(a.finished * correctness_reward(a.text, e.completion[0].content, e.task, s) for a, e, s in zip(answers, examples, shown, strict=True))
 
@@ -105,7 +106,8 @@ def why_stop(
     if len(rewards) >= 2 * window and mean(rewards[-window:]) < mean(rewards[:window]) - params.max_drop: return "reward collapsed"
     scores = [(h["held_out"], h["seen_reward"]) for h in log if "held_out" in h]
     if len(scores) <= params.patience: return ""
-    last, (best, paid) = scores[-params.patience :], max(scores[: -params.patience])
+    last, (best, paid) = scores[-params.patience :], max(scores[: -params.patience], key=lambda s: s[0])
+    if paid is None: paid = mean(rewards[:window]) if rewards else None  # the score of SFT comes before any reward
     return "held-out score falls while reward rises" if all(s < best and r is not None and paid is not None and r > paid for s, r in last) else ""
 
 # %% ../nbs/11_grpo.ipynb #7f8386f0
@@ -129,7 +131,7 @@ def watch(trainer, tokenizer, held_out: list[Example], params: GrpoParams, work:
     from transformers import TrainerCallback
 
     def evaluate(state):
-        score = held_out_score(trainer.model, tokenizer, held_out, params.max_completion_length)
+        score = held_out_score(trainer.model, tokenizer, held_out, params)
         recent = [h["reward"] for h in state.log_history if "reward" in h][-params.eval_steps :]
         best = max([h["held_out"] for h in state.log_history if "held_out" in h], default=-1.0)
         state.log_history.append({"step": state.global_step, "held_out": score, "seen_reward": mean(recent) if recent else None})

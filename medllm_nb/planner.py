@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CUDA_CONTEXT', 'CUBLAS', 'PARTS', 'CONTEXTS_8B', 'PUBLISHED', 'kept_bytes', 'final_norm_bytes', 'backward_bytes',
            'logits_bytes', 'kv_bytes', 'workspace_bytes', 'phases', 'Plan', 'peak_gib', 'largest', 'plan',
-           'sft_setting', 'profile_params', 'plot_plans', 'compare_published', 'main']
+           'sft_setting', 'grpo_setting', 'profile_params', 'plot_plans', 'compare_published', 'main']
 
 # %% ../nbs/07_planner.ipynb #1b10d9c4
 import argparse
@@ -83,14 +83,19 @@ def workspace_bytes(
 # %% ../nbs/07_planner.ipynb #0c62c6f0
 PARTS = ("weights", "adapters", "gradients", "optimizer", "activations", "logits", "kv_cache", "workspace")
 
-def _generation_phase(s: Sizes, setting: Setting, lasting: dict) -> dict:
-    "GRPO's rollouts on the training model, or in a vLLM that shares the card."
-    rows, last = setting.group * setting.prompts, 2 * 4 * s.vocab
-    if setting.inference != "transformers": return lasting | {"kv_cache": setting.kv_gib * GIB}
-    prompt = rows * max(setting.length - setting.completion, 1)
-    wide = s.intermediate * max(s.active_experts, 1)
-    return lasting | {"kv_cache": kv_bytes(s, rows * setting.length, setting.compute), "logits": rows * last,
-                      "activations": prompt * setting.compute * (2 * s.hidden + 3 * wide)}
+def _writing(s: Sizes, setting: Setting, rows: int) -> dict:
+    "The training model writes to so many prompts."
+    prompt, wide = max(setting.length - setting.completion, 1), s.intermediate * max(s.active_experts, 1)
+    again = prompt if setting.engine == "unsloth" and setting.device == "cuda" else 0
+    return {"kv_cache": kv_bytes(s, rows * (setting.length + again), setting.compute), "logits": rows * 2 * 4 * s.vocab,
+            "activations": rows * prompt * setting.compute * (2 * s.hidden + 3 * wide)}
+
+def _answering_phases(s: Sizes, setting: Setting, lasting: dict) -> dict:
+    "GRPO's rollouts, on the training model or in a vLLM that shares the card, and its held-out answers."
+    rollouts = _writing(s, setting, setting.group * setting.prompts) if setting.inference == "transformers" else {"kv_cache": setting.kv_gib * GIB}
+    answers = _writing(s, setting, setting.batch)
+    return {"generation": lasting | rollouts, "held-out": lasting | answers | {"kv_cache": lasting["kv_cache"] + answers["kv_cache"]}}
+
 
 # %% ../nbs/07_planner.ipynb #e775fbd2
 def phases(
@@ -112,7 +117,7 @@ def phases(
     found = {"loss": during | {"activations": kept + final_norm_bytes(s, setting), "logits": logits_bytes(s, setting)},
              "backward": during | {"activations": kept + again + backward_bytes(s, setting)},
              "step": lasting | {"gradients": adapters, "workspace": lasting["workspace"] + step}}
-    if setting.method == "grpo": found = {"generation": _generation_phase(s, setting, lasting)} | found
+    if setting.method == "grpo": found = _answering_phases(s, setting, lasting) | found
     return found
 
 # %% ../nbs/07_planner.ipynb #96743c45
@@ -192,6 +197,21 @@ def sft_setting(
         length=sft["max_seq_length"], packing=bool(sft.get("packing", False)), padded=not sft.get("packing", False),
         accumulation=sft["gradient_accumulation"], checkpointing="unsloth" if sft["gradient_checkpointing"] else "none",
         optimizer=sft["optimizer"]) | other)
+
+def grpo_setting(
+    params: dict,  # params.yaml with a profile over it: its sections model, sft and grpo
+    config,  # as for `read_config`
+    card_gib: float = 79.1,  # memory that PyTorch sees
+    **other,  # further fields of `Setting`
+) -> Setting:
+    "The `Setting` of the grpo stage on a GPU; `ValueError` if vLLM's share of the card does not hold the weights."
+    grpo, completion = params["grpo"], params["grpo"]["max_completion_length"]
+    beside = params["grpo"]["vllm_memory"] * card_gib - weights_bytes(read_sizes(config), 4 if params["model"]["load_in_4bit"] else 16) / GIB
+    if grpo["vllm"] and beside <= 0: raise ValueError(f"grpo.vllm_memory {grpo['vllm_memory']:g} leaves vLLM {beside:.1f} GiB beside the weights: raise it")
+    return sft_setting(params, **dict(
+        method="grpo", batch=grpo["batch_size"], length=grpo["max_prompt_length"] + completion, completion=completion, group=grpo["group"],
+        prompts=grpo["prompts"], accumulation=max(1, grpo["group"] * grpo["prompts"] // grpo["batch_size"]), optimizer=grpo["optimizer"],
+        packing=False, padded=True, **dict(inference="vllm", kv_gib=beside) if grpo["vllm"] else dict(inference="transformers")) | other)
 
 def profile_params(
     name: str,  # a file of profiles/, without .yaml

@@ -1,5 +1,6 @@
 "A batch changes no answer, rows that end leave it, and a real server gives what the model in this process gives."
 import asyncio
+import copy
 import os
 import random
 import socket
@@ -70,6 +71,20 @@ def test_an_empty_list_and_a_model_in_training(local):
     assert len(generate([[{"role": "user", "content": "hello"}]], local, 3)[0].ids) == 3
     assert local.model.training, "sampling left the model in another mode"
     local.model.eval()
+
+
+def test_the_gateway_writes_what_generate_writes(local):
+    "The model in the gateway's own process, asked by several at a time, greedy."
+    from medllm_nb.upstream import LocalModel, Options, collect
+    chats = [[{"role": "user", "content": f"Sodium {i} mmol/L?" * (1 + i % 3)}] for i in range(5)]
+    import torch
+    model, tokenizer = copy.deepcopy(local.model), local.tokenizer
+    blank = torch.tensor([*tokenizer.all_special_ids, *(i for i in range(len(tokenizer)) if not tokenizer.decode([i]).strip())])
+    model.get_output_embeddings().register_forward_hook(lambda module, given, logits: logits.index_fill(-1, blank, -1e9))  # an untrained model repeats the prompt's last line break
+    upstream = LocalModel(model, tokenizer, "v")
+    async def ask(): return await asyncio.gather(*(collect(upstream, c, Options(12)) for c in chats))
+    answers = generate(chats, Local(model, tokenizer), 12)
+    assert [(r.text, r.finish == "stop") for r in asyncio.run(ask())] == [(a.text, a.finished) for a in answers] and any(a.text for a in answers)
 
 
 def test_no_server_is_said_plainly():

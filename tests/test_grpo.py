@@ -85,6 +85,43 @@ def test_every_loss_trains_and_kl_is_seen(project, change):
     assert ("KL from the start" in names) == ("beta" in change)
 
 
+def test_a_collapse_stops_the_trainer(project, monkeypatch):
+    "A reward that falls to nothing after five steps: the run ends where the rule says, and its metrics say why."
+    import medllm_nb.grpo as g
+    steps = []
+    def falling(*args):
+        def reward(prompts, completions, **columns):
+            steps.append(1)
+            return [(len(steps) <= 5) + 0.01 * (i % 2) for i in range(len(completions))]
+        return reward
+    monkeypatch.setattr(g, "reward_function", falling)
+    small = dict(group=2, prompts=1, batch_size=2, max_completion_length=2, max_steps=16, eval_steps=16, max_drop=0.3)
+    metrics = run_grpo(GrpoParams(**PARAMS | small), project)
+    assert metrics["steps"] == len(steps) == 11, "five steps before the fall, five after it, and one in which the tenth is logged"
+    assert metrics["stopped"] == "reward collapsed" == json.loads((project / "artifacts" / "metrics" / "grpo.json").read_text())["stopped"]
+
+
+def test_vllm_gets_its_share_of_the_card(project, monkeypatch):
+    "What Unsloth is asked for; its own default leaves a 70B no cache (tests/test_planner.py)."
+    import medllm_nb.grpo as g
+    asked = {}
+    def read(root, length, **engine): asked.update(engine, length=length); raise InterruptedError
+    monkeypatch.setattr(g, "find_spec", lambda name: True)
+    monkeypatch.setattr(g, "read_base", read)
+    with pytest.raises(InterruptedError): g.load_policy(project, GrpoParams(vllm=True, vllm_memory=0.65))
+    assert asked == {"fast_inference": True, "max_lora_rank": 4, "gpu_memory_utilization": 0.65, "length": 280}
+
+
+def test_the_held_out_score_answers_no_more_at_a_time_than_are_trained(project, monkeypatch):
+    import medllm_nb.generate as gen
+    from medllm_nb.grpo import held_out_score
+    rows, decode = [], gen.decode
+    monkeypatch.setattr(gen, "decode", lambda model, prompts, *args: rows.append(len(prompts)) or decode(model, prompts, *args))
+    model, tokenizer = load_model(json.loads((project / "artifacts" / "model" / "model.json").read_text())["name"])
+    assert 0 <= held_out_score(model, tokenizer, demo_examples(), GrpoParams(batch_size=3, max_completion_length=2)) <= 1
+    assert max(rows) == 3 and sum(rows) == len(demo_examples())
+
+
 def test_export_takes_the_adapter_of_grpo_and_its_card_says_so(project):
     write_records(project / "artifacts" / "split" / "test", demo_examples(), Example)
     scores = run_export(ExportParams(stage="grpo", gguf=False, max_new_tokens=4, batch_size=4), project)

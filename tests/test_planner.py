@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from medllm_nb.footprint import ALL_LINEAR, CONFIGS, Setting, layer_saved, read_sizes, traced_layer_bytes
-from medllm_nb.planner import PARTS, largest, peak_gib, phases, plan, profile_params, sft_setting
+from medllm_nb.footprint import ALL_LINEAR, CONFIGS, Setting, layer_saved, read_config, read_sizes, traced_layer_bytes
+from medllm_nb.planner import PARTS, grpo_setting, largest, peak_gib, phases, plan, profile_params, sft_setting
 
 ROOT = Path(__file__).parent.parent
 CARD = 79.1  # GiB that PyTorch sees on a card of 80 GB
@@ -56,13 +56,34 @@ def test_h100_70b_fits_with_room_to_spare():
     params = profile_params("h100-70b", ROOT)
     assert params["model"]["name"].endswith("Llama-3.3-70B-Instruct")  # what is planned is what the profile names
     sft = plan("Llama-3.3-70B", sft_setting(params), CARD)
-    grpo = plan("Llama-3.3-70B", sft_setting(params, method="grpo", batch=2, length=4096, completion=1024, group=8, inference="vllm", kv_gib=8), CARD)
+    grpo = plan("Llama-3.3-70B", grpo_setting(params, "Llama-3.3-70B", CARD), CARD)
     assert sft.fits and sft.left > 20 and grpo.fits and grpo.left > 15
     assert sft.longest > params["sft"]["max_seq_length"] and sft.largest_batch > params["sft"]["batch_size"]
     assert not plan("Llama-3.3-70B", sft_setting(params, bits=16), CARD).fits  # so the 4 bits are needed
     text = (ROOT / "profiles" / "h100-70b.yaml").read_text()
     said = [float(x) for x in re.findall(r"peak +([\d.]+) GiB", text)]
     assert said == [round(sft.peak, 1), round(grpo.peak, 1)], "the comment in profiles/h100-70b.yaml says other figures than the planner"
+
+
+@pytest.mark.parametrize("field, more", [("batch_size", 32), ("max_completion_length", 60000), ("vllm_memory", 0.95)])
+def test_the_plan_of_grpo_reads_the_profile(field, more):
+    params = profile_params("h100-70b", ROOT)
+    params["grpo"][field] = more
+    assert not plan("Llama-3.3-70B", grpo_setting(params, "Llama-3.3-70B", CARD), CARD).fits
+
+
+@pytest.mark.parametrize("share, rows", [(None, 4), (0.5, 0)])
+def test_vllm_has_a_cache_by_unsloths_own_estimate(share, rows):
+    "Completions of full length that fit at a time, with the profile's share of the card and with Unsloth's default."
+    import unsloth  # noqa: F401  before its zoo
+    import unsloth_zoo.vllm_utils as vllm
+    params = profile_params("h100-70b", ROOT)
+    grpo, read = params["grpo"], vllm.get_mem_info
+    vllm.get_mem_info = lambda: (CARD * 2**30, CARD * 2**30)
+    try: found = vllm.approximate_vllm_memory_usage(read_config("Llama-3.3-70B"), load_in_4bit=True, max_lora_rank=params["sft"]["rank"],
+             max_seq_length=grpo["max_prompt_length"] + grpo["max_completion_length"], gpu_memory_utilization=share or grpo["vllm_memory"])
+    finally: vllm.get_mem_info = read
+    assert found[1] == rows
 
 
 def test_config_from_a_folder_and_bad_ones(tmp_path):
