@@ -182,10 +182,11 @@ def held_against(
     if not kept.is_file(): return Verdict(False, [f"{serving} was registered before its evaluation, so that there is nothing to compare with"])
     try: _, rows, table = candidate(root, run["stage"])
     except (ValueError, FileNotFoundError) as e: return Verdict(False, [str(e)])
-    found, leaks = judge(version, rows, json.loads(kept.read_text()), table, alpha), run["metrics"].get("privacy", {}).get("leaks", 0)
+    found, audit = judge(version, rows, json.loads(kept.read_text()), table, alpha), run["metrics"].get("privacy")
+    leak = "the leak audit has not run" if audit is None else f"the leak audit found {audit['leaks']} identifiers" if audit["leaks"] else ""
     gained = found["better"] + found["perhaps_better"]
-    reasons = [found["told"]] + [f"the leak audit found {leaks} identifiers"] * bool(leaks) + ["no score gained"] * (found["verdict"] == "not worse" and not gained)
-    return Verdict(found["verdict"] == "not worse" and bool(gained) and not leaks, reasons)
+    reasons = [found["told"]] + [leak] * bool(leak) + ["no score gained"] * (found["verdict"] == "not worse" and not gained)
+    return Verdict(found["verdict"] == "not worse" and bool(gained) and not leak, reasons)
 
 # %% ../nbs/25_retrain.ipynb #d65aac4c
 def run_propose(
