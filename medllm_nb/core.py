@@ -177,6 +177,7 @@ class Lab(Record):
     name: str
     value: float
     unit: str = ""
+    ucum: str | None = None  # the unit as FHIR and HL7 write it
     low: float | None = None
     high: float | None = None
     flag: Flag = "unknown"

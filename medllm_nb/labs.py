@@ -112,6 +112,7 @@ def _ucum_registry():
     from ucumvert import PintUcumRegistry
     return PintUcumRegistry()
 
+@lru_cache(1000)
 def ucum_code(
     unit: str,  # in the project's spelling
 ) -> str | None:
@@ -148,7 +149,7 @@ def convert_lab(
     factor = unit_factor(lab.name, lab.unit, unit) if lab.unit else None
     if factor is None: raise ValueError(f"{lab.name} is not converted from {lab.unit or 'no unit'} to {unit}: see `si` in data/labs.yaml")
     times = lambda x: None if x is None else x * factor
-    return lab.model_copy(update={"value": times(lab.value), "low": times(lab.low), "high": times(lab.high), "unit": unit})
+    return lab.model_copy(update={"value": times(lab.value), "low": times(lab.low), "high": times(lab.high), "unit": unit, "ucum": ucum_code(unit)})
 
 # %% ../nbs/04_labs.ipynb #4f5cb211
 RANGE = re.compile(rf"""
@@ -355,7 +356,7 @@ def read_result(
     if unit == "%" and test.unit != "%": return None   # 'hemoglobin 81% saturated'
     low, high = reading.limits or (None, None)
     critical = reading.tail.urgent or is_critical(name, reading.value, unit)
-    return Lab(name=name, value=reading.value, unit=unit, low=low, high=high, flag=decide_flag(name, reading, unit),
+    return Lab(name=name, value=reading.value, unit=unit, ucum=ucum_code(unit), low=low, high=high, flag=decide_flag(name, reading, unit),
                critical=critical, start=start, end=reading.end)
 
 # %% ../nbs/04_labs.ipynb #d772aca3

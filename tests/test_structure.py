@@ -163,9 +163,10 @@ def test_real_note_in_full():
     assert [s.name for s in find_sections(text)] == ["history", "medications", "allergies", "examination", "impression", "recommendations"]
 
 
-def test_an_addendums_own_impression_is_a_section_after_the_first():
+@pytest.mark.parametrize("dated", ["", " 03/04/2021", " (2021-03-04)"])
+def test_an_addendums_own_impression_is_a_section_after_the_first(dated):
     text = ("CT CHEST\nFINDINGS: Small nodule in the right upper lobe.\nIMPRESSION: Nodule, benign in look.\nElectronically signed by A. Brown, MD\n"
-            "ADDENDUM: The earlier CT was made available.\nIMPRESSION: The nodule has grown.\nElectronically signed by A. Brown, MD")
+            f"ADDENDUM{dated}: The earlier CT was made available.\nIMPRESSION: The nodule has grown.\nElectronically signed by A. Brown, MD")
     found = [(s.name, text[s.start:s.end]) for s in find_sections(text)]
     assert [body for name, body in found if name == "impression"] == ["Nodule, benign in look.", "The nodule has grown."]
     assert found[4] == ("other", "The earlier CT was made available.") and found[-1][0] == "signature"
