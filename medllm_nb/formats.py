@@ -180,7 +180,6 @@ def pick_columns(
         raise IngestError("wrong header", f"none of the {len(names)} columns is called {wanted}: rename the one that holds the report")
     return {what: name for what, name in picked.items() if name}
 
-# %% ../nbs/02_formats.ipynb #0a6bccf1
 def iso_date(stamp: str) -> str:
     "YYYYMMDD... as HL7 and DICOM write it, as YYYY-MM-DD; anything else as it is."
     return re.sub(r"^(\d{4})(\d{2})(\d{2})\d*.*$", r"\1-\2-\3", stamp.strip())
@@ -191,6 +190,7 @@ def header_lines(
     "A line `Label: value` for each field that has a value."
     return [f"{label.replace('_', ' ')}: {value.strip()}" for label, value in fields.items() if value and value.strip(" ,")]
 
+# %% ../nbs/02_formats.ipynb #0a6bccf1
 def read_table(
     rows: list[dict],  # one a report
     format: str,  # csv or json
@@ -259,6 +259,7 @@ def read_docx(content: bytes) -> list[Page]:
         lines = docx_margins(document, "header") + docx_lines(document) + docx_margins(document, "footer")
     return [Page("\n".join(lines))]
 
+# %% ../nbs/02_formats.ipynb #045a5adb
 def tidy_rows(text: str) -> str:
     "Lines with exactly one space around each `|`, none at their ends."
     lines = (re.sub(r"[ \t]*\|[ \t]*", " | ", line).strip(" |\t") for line in text.splitlines())

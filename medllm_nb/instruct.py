@@ -14,6 +14,7 @@ import json, re
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import Iterable
 
 from .answers import abstains, lab_claims, parse_diagnosis_answer, parse_labs_answer
@@ -321,7 +322,7 @@ def draw_card(
     for ax, column in zip(lengths.subplots(1, 2, sharey=True), ("prompt", "answer")):
         ax.boxplot([table[column][table.task == t] for t in order], orientation="horizontal", tick_labels=list(order)); ax.set_xlabel(f"characters, {column}")
     ax = first.subplots()
-    ax.barh([d[:45] for d in tops.index[::-1]], tops.examples[::-1]); ax.set_xlabel("examples")
+    ax.barh([shorten(d, 48, placeholder=" …") for d in tops.index[::-1]], tops.examples[::-1]); ax.set_xlabel("examples")
     for figure, name in zip((stacked, lengths, first), PLOTS): figure.savefig(folder / name, dpi=100, metadata={"Software": None})
 
 # %% ../nbs/05_instruct.ipynb #42b6e8a0

@@ -133,14 +133,15 @@ def shift_date(
 ) -> str | None:
     "The moved date, written alike; None for what is not a date in a known form."
     plain = _plain(written)
-    if ends := _RANGE.fullmatch(plain): return _shift_range(ends, days, latest)
     clock = _CLOCK.search(plain)
-    plain = plain[: clock.start()] if clock else plain
-    if not (read := read_date(plain, day_first)): return None
-    day, form = read
-    try: moved = moved_day(with_century(day, form, latest), days, latest if "%y" in form.lower() else None)
-    except (OverflowError, ValueError): return None
-    return _written(moved, form, plain) + (clock[0] if clock else "")
+    bare = plain[: clock.start()] if clock else plain
+    try:
+        if ends := _RANGE.fullmatch(plain): return _shift_range(ends, days, latest)
+        if not (read := read_date(bare, day_first)): return None
+        day, form = read
+        moved = moved_day(with_century(day, form, latest), days, latest if "%y" in form.lower() else None)
+    except (OverflowError, ValueError): return None  # before the year 1, after 9999
+    return _written(moved, form, bare) + (clock[0] if clock else "")
 
 # %% ../nbs/03_surrogates.ipynb #b1d3bbf4
 class PatientFacts(NamedTuple):
