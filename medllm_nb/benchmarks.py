@@ -307,10 +307,10 @@ def run_benchmarks(
 ) -> list[dict]:
     "Base and tuned on every benchmark there is; writes artifacts/benchmarks and the metrics. The table's rows."
     import pandas as pd
-    from peft import PeftModel
     root = Path(root or project_root())
     whole = read_benchmarks(root / params.data_dir)
     model, tokenizer, _ = read_base(root, params.max_seq_length)
+    from peft import PeftModel  # after Unsloth, which patches it
     model = PeftModel.from_pretrained(model, str(root / params.adapter)).eval()
     outcomes = []
     for name, items in whole.items():

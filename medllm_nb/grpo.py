@@ -71,13 +71,13 @@ def load_policy(
     params: GrpoParams,
 ):
     "`(model with the adapter of SFT, ready to train, tokenizer, facts)`."
-    from peft import load_peft_weights, set_peft_model_state_dict
     folder = root / "artifacts" / "sft"
     if not (folder / "training.json").is_file(): raise FileNotFoundError(f"{folder} holds no adapter to start from: run `dvc repro sft`")
     if params.vllm and not find_spec("vllm"): raise ValueError("grpo.vllm is set, but vLLM is not installed: `pip install vllm` on a machine with a GPU, or set grpo.vllm to false")
     sft = SftParams(**json.loads((folder / "training.json").read_text())["params"])
     engine = {"fast_inference": True, "max_lora_rank": sft.rank, "gpu_memory_utilization": params.vllm_memory} if params.vllm else {}
     model, tokenizer, facts = read_base(root, params.max_prompt_length + params.max_completion_length, **engine)
+    from peft import load_peft_weights, set_peft_model_state_dict  # after Unsloth, which patches it
     model = add_adapter(model, sft)
     lost = set_peft_model_state_dict(model, load_peft_weights(str(folder / "adapter"), device="cpu")).unexpected_keys
     if lost: raise ValueError(f"{folder / 'adapter'} does not fit the base {facts['name']}: {lost[0]} and {len(lost) - 1} more have no place in it; run `dvc repro sft`")

@@ -238,12 +238,12 @@ def run_memorisation(
     "Measure base, sft's adapter, one with canaries and perhaps one under DP-SGD; writes the metrics and the plots' data."
     import shutil
     import pandas as pd
-    from peft import PeftModel
     root = Path(root or project_root())
     split = {s: read_records(root / "artifacts" / "split" / s, Example) for s in ("train", "validation", "test")}
     sft = SftParams(**json.loads((root / "artifacts" / "sft" / "training.json").read_text())["params"])
     planted, candidates = plant(params)
     model, tokenizer, _ = read_base(root, sft.max_seq_length)
+    from peft import PeftModel  # after Unsloth, which patches it
     fits = lambda examples: [e for e in examples if len(tokenize_example(e, tokenizer)["input_ids"]) <= sft.max_seq_length]
     others = spread(fits(split["test"] + split["validation"]), params.attack_examples)
     pool = spread(fits(split["train"]), max(params.attack_examples, params.examples))

@@ -181,12 +181,12 @@ def load_model(
 ):
     "`(model, tokenizer)`, loaded through Unsloth, or `load_shared` for several processes; `ModelError` if it cannot be had or has no chat template."
     os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
+    if processes()[1] == 1: import unsloth  # before transformers and peft: it patches them
+    import torch
     source = fetch_model(name)
     use_products("onednn")
     if processes()[1] > 1: model, tokenizer = load_shared(source, load_in_4bit, dtype)
     else:
-        import unsloth  # before transformers: it patches it
-        import torch
         if limit := os.environ.get("OMP_THREAD_LIMIT"): torch.set_num_threads(min(int(limit), torch.get_num_threads()))  # with more it computes NaN
         model, tokenizer = unsloth.FastLanguageModel.from_pretrained(
             source, max_seq_length=max_seq_length, load_in_4bit=load_in_4bit, dtype=getattr(torch, compute_dtype(dtype)), **engine)

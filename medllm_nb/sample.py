@@ -272,8 +272,9 @@ def draw_panel(
     own = rng.random() < 0.33
     moved = [n for n in condition.labs if "{" + n + "}" in quoted]
     others = [n for n in condition.labs if n not in moved]
-    moved += rng.sample(others, min(len(others), max(0, rng.choice((1, 2, 2, 3)) - len(moved))))
-    names = moved + rng.sample(condition.normal, rng.choice((4, 4, 4, 4, 5, 6)) - len(moved))
+    wanted = rng.choice((1, 2, 2, 3) if moved else (0, 0, 1, 2))
+    moved += rng.sample(others, min(len(others), max(0, wanted - len(moved))))
+    names = moved + rng.sample(condition.normal, min(len(condition.normal), rng.choice((4, 4, 4, 4, 5, 6)) - len(moved)))
     return rng.sample([draw_lab(n, rng, condition.labs.get(n, ""), own) for n in names], len(names))
 
 # %% ../nbs/01_sample.ipynb #73833061

@@ -67,11 +67,11 @@ def run_sft(
     root: str | Path | None = None,  # the project's root; found when not given
 ) -> dict:
     "Train an adapter on artifacts/split and write artifacts/sft; metrics of the run. In one process, or in each of several."
-    from transformers import set_seed
     root = Path(root or project_root())
     params = with_tuned(params, root)
     train, validation = (read_records(root / "artifacts" / "split" / s, Example) for s in ("train", "validation"))
     model, tokenizer, facts = read_base(root, params.max_seq_length)
+    from transformers import set_seed  # after Unsloth, which patches it
     work = root / "artifacts" / ".cache" / "sft" / run_fingerprint(params, facts, train + validation)
     train_set, train_long = token_dataset(train, tokenizer, params.max_seq_length, params.too_long)
     validation_set, validation_long = token_dataset(validation, tokenizer, params.max_seq_length, params.too_long)

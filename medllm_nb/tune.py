@@ -58,9 +58,9 @@ def run_trial(
 ) -> float:
     "The lowest validation loss of a trial, nats a completion token; `optuna.TrialPruned` if it was stopped."
     import optuna
-    from transformers import set_seed
     sft = suggest(trial, params)
     model, tokenizer = load()
+    from transformers import set_seed  # after Unsloth, which patches it
     train_set, _ = token_dataset(train, tokenizer, sft.max_seq_length)
     validation_set, _ = token_dataset(validation, tokenizer, sft.max_seq_length)
     validation_set = validation_set.shuffle(seed=sft.seed).select(range(min(sft.eval_examples, len(validation_set))))

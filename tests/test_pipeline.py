@@ -62,6 +62,11 @@ def test_executed_notebooks_ran_on_params_yaml(project):
     assert metrics(project, "sft")["steps"] == 6
 
 
+def test_unsloth_comes_before_what_it_patches(project):
+    "Imported after transformers or peft it warns that a run is slower and may take more memory."
+    for path in (project / "reports" / "nbs").glob("*.ipynb"): assert "should be imported before" not in path.read_text(), path.name
+
+
 def test_second_run_has_nothing_to_do(project):
     assert "up to date" in dvc("repro", cwd=project)
 
