@@ -12,7 +12,8 @@ off what only looks like one, not how many headings of an unseen hospital the ta
 with medspacy 1.3.0 (it does not install beside this project's spaCy), whose sectionizer then runs on the same texts.
 
 What is asserted of a mention is scored against assertion_gold.csv, whose head says who labelled it and how; beside it, a plain NegEx: a short
-list of negations up to five words before the mention in its sentence, all else present. Concepts' codes are not scored here.
+list of negations up to five words before the mention in its sentence, all else present. The precision of concepts' codes is that of
+concept_gold.csv, labelled likewise; what find_concepts misses is not counted there.
 """
 import argparse
 import csv
@@ -146,17 +147,17 @@ def corpora():
     yield "MTSamples", [json.loads(line)["transcription"] for line in (DATA / "mtsamples" / "mtsamples.jsonl").open()], INLINE
 
 
-def assertion_gold() -> list[tuple[str, int, int, str]]:
-    "Text, start, end and label of each gold mention; stops where the corpus is another one."
+def gold_mentions(name: str) -> list[tuple[str, dict]]:
+    "Text and row of each labelled mention of a file beside this one; stops where the corpus is another one."
     texts = {("mtsamples", i): json.loads(line)["transcription"] for i, line in enumerate((DATA / "mtsamples" / "mtsamples.jsonl").open())}
     for path in (DATA / "aci-bench").glob("*.csv"):
         texts |= {(f"aci-bench/{path.stem}", i): r["note"] for i, r in enumerate(csv.DictReader(path.open()))}
-    lines = (line for line in (Path(__file__).parent / "assertion_gold.csv").open() if not line.startswith("#"))
+    lines = (line for line in (Path(__file__).parent / name).open() if not line.startswith("#"))
     gold = []
     for r in csv.DictReader(lines):
-        text, start, end = texts[r["dataset"], int(r["record"])], int(r["start"]), int(r["end"])
-        if hashlib.sha1(text[start:end].encode()).hexdigest()[:10] != r["sha1"]: sys.exit(f"assertion_gold.csv, id {r['id']}: the corpus is another one")
-        gold.append((text, start, end, r["label"]))
+        text, row = texts[r["dataset"], int(r["record"])], r | {"start": int(r["start"]), "end": int(r["end"])}
+        if hashlib.sha1(text[row["start"] : row["end"]].encode()).hexdigest()[:10] != r["sha1"]: sys.exit(f"{name}, id {r['id']}: the corpus is another one")
+        gold.append((text, row))
     return gold
 
 
@@ -179,10 +180,23 @@ def score_assertion(gold: list[str], got: list[str]) -> str:
 
 
 def print_assertion() -> None:
-    gold = assertion_gold()
+    gold = [(text, r["start"], r["end"], r["label"]) for text, r in gold_mentions("assertion_gold.csv")]
     print(f"\n{'assertion':<44}{'precision':>10}{'recall':>8}{'F1':>8}{'gold':>10}")
     for name, say in {"this project": our_assertion, "plain NegEx": plain_negex}.items():
         print(f"  {name}\n{score_assertion([g[3] for g in gold], [say(*g[:3]) for g in gold])}")
+
+
+def print_concepts() -> None:
+    "Of the labelled codes: those that still stand, by label, and what became of the others."
+    from medllm_nb.concepts import find_concepts
+    gold, found, now = gold_mentions("concept_gold.csv"), {}, Counter()
+    for text, r in gold:
+        if text not in found: found[text] = {(m.start, m.end): m.code for m in find_concepts(text)}
+        code = found[text].get((r["start"], r["end"]))
+        now[r["label"] if code == r["code"] else f"{r['label']} once, {'another code' if code else 'no longer found'}"] += 1
+    first, stand = Counter(r["label"] for _, r in gold), sum(now[k] for k in ("right", "general", "wrong"))
+    print(f"\nconcepts' codes, {len(gold)} mentions: right {first['right'] / len(gold):.3f}, right or general {1 - first['wrong'] / len(gold):.3f} when they were labelled; "
+          f"now right {now['right'] / stand:.3f} of {stand} that stand\n  {dict(now)}")
 
 
 if __name__ == "__main__":
@@ -204,3 +218,4 @@ if __name__ == "__main__":
                 found = dict(zip(changed, medspacy_headings(python, changed)))
                 print(f"  {'medspaCy 1.3.0, sectionizer':<42}{score(changed, golds, found.get)}")
     print_assertion()
+    print_concepts()

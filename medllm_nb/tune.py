@@ -22,7 +22,7 @@ class TuneParams(StageParams):
     rank: list[int] = [8, 16, 32]
     batch_size: list[int] = [2, 4]
     epochs: list[float] = [1.0]
-    dropout: list[float] = [0.0]
+    dropout: list[float] = [0.0, 0.05]
     fixed: dict = {"max_steps": 4, "eval_steps": 2, "eval_examples": 8, "max_seq_length": 640}
     startup_trials: int = Field(4, ge=0)
     storage: str = ""

@@ -3,6 +3,7 @@ import os
 import random
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,20 @@ def project(tmp_path, tiny_model):
     for split in ("train", "validation"): write_records(tmp_path / "artifacts" / "split" / split, varied(8), Example)
     run_model(ModelParams(name=str(tiny_model)), tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def postgres():
+    "The URL of a PostgreSQL server of its own, on a socket in a folder."
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not binaries: pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
+    as_user = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"] if os.geteuid() == 0 else []
+    if as_user: shutil.chown(folder, "postgres", "postgres")
+    run = lambda *c: subprocess.run([*as_user, *c], check=True, capture_output=True, cwd=folder)
+    run(str(binaries[-1] / "initdb"), "-D", f"{folder}/data", "-A", "trust", "-U", "medllm", "--no-sync")
+    run(str(binaries[-1] / "pg_ctl"), "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o", f"-c listen_addresses='' -k {folder} -c fsync=off", "start")
+    try: yield f"postgresql+psycopg://medllm@/postgres?host={folder}"
+    finally:
+        run(str(binaries[-1] / "pg_ctl"), "-D", f"{folder}/data", "-m", "immediate", "stop")
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,5 @@
 "The store where things go wrong: a full disk, a lock that is not given back, a server instead of a file, a store from the future."
 import os
-import shutil
 import subprocess
 import threading
 import time
@@ -100,23 +99,6 @@ def test_errors_do_not_quote_what_was_written(tmp_path):
     with pytest.raises(StoreError) as e: store.add(db, submission(user="nobody"), "nobody")
     assert "Connell" not in str(e.value) and e.value.__cause__ is None and e.value.__suppress_context__
     db.close()
-
-
-@pytest.fixture
-def postgres(tmp_path):
-    "The URL of a PostgreSQL server of its own, on a socket in a folder."
-    binaries = sorted(__import__("pathlib").Path("/usr/lib/postgresql").glob("*/bin"))
-    if not binaries: pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    folder = __import__("pathlib").Path(__import__("tempfile").mkdtemp(prefix="pg", dir="/tmp"))
-    as_user = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"] if os.geteuid() == 0 else []
-    if as_user: shutil.chown(folder, "postgres", "postgres")
-    run = lambda *c: subprocess.run([*as_user, *c], check=True, capture_output=True, cwd=folder)
-    run(str(binaries[-1] / "initdb"), "-D", f"{folder}/data", "-A", "trust", "-U", "medllm", "--no-sync")
-    run(str(binaries[-1] / "pg_ctl"), "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o", f"-c listen_addresses='' -k {folder} -c fsync=off", "start")
-    try: yield f"postgresql+psycopg://medllm@/postgres?host={folder}"
-    finally:
-        run(str(binaries[-1] / "pg_ctl"), "-D", f"{folder}/data", "-m", "immediate", "stop")
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_postgresql_keeps_the_same_promises(postgres):

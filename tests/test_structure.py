@@ -175,8 +175,21 @@ def test_an_addendums_own_impression_is_a_section_after_the_first(dated):
 def test_assertion_agrees_with_labels_given_by_hand(monkeypatch):
     mtsamples(), aci_bench()   # skips where these are not at hand
     monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "bench")
-    from structure_real import assertion_gold, our_assertion
-    gold = assertion_gold()
+    from structure_real import gold_mentions, our_assertion
+    gold = [(text, r["start"], r["end"], r["label"]) for text, r in gold_mentions("assertion_gold.csv")]
     labels = [label for *_, label in gold]
     assert min(labels.count(kind) for kind in set(labels)) >= 15 and len(set(labels)) == 6
     assert sum(our_assertion(*place) == label for *place, label in gold) / len(gold) >= 0.9
+
+
+def test_most_codes_are_the_concept_that_a_person_reads_there(monkeypatch):
+    mtsamples(), aci_bench()
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "bench")
+    from structure_real import gold_mentions
+
+    from medllm_nb.concepts import find_concepts
+    found, standing = {}, []
+    for text, r in gold_mentions("concept_gold.csv"):
+        if text not in found: found[text] = {(m.start, m.end): m.code for m in find_concepts(text)}
+        if found[text].get((r["start"], r["end"])) == r["code"]: standing.append(r["label"])
+    assert len(standing) > 170 and standing.count("right") / len(standing) >= 0.85 and standing.count("wrong") <= 3

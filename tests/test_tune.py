@@ -26,8 +26,10 @@ search(open_study(params, "shared", Path(sys.argv[2])), params, valley)
 """
 
 
-def test_two_processes_share_one_study(tmp_path):
-    params = TuneParams(trials=30, storage=f"sqlite:///{tmp_path / 'shared.db'}", learning_rate=(1e-5, 1e-1))
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_two_processes_share_one_study(tmp_path, database, request):
+    url = f"sqlite:///{tmp_path / 'shared.db'}" if database == "sqlite" else request.getfixturevalue("postgres")
+    params = TuneParams(trials=30, storage=url, learning_rate=(1e-5, 1e-1))
     open_study(params, "shared", tmp_path)
     command = [sys.executable, "-c", WORKER, params.model_dump_json(), str(tmp_path)]
     workers = [subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True) for _ in range(2)]
