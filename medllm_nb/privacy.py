@@ -6,8 +6,8 @@
 __all__ = ['NUMBERS', 'DIGIT_GAP', 'MIDDLE_INITIAL', 'MAY_HOLD_PHI', 'VOCABULARY', 'READS_NO_PATIENT', 'MARKUP', 'UNIQUE',
            'LeakError', 'fold', 'telling', 'name_variants', 'birth_dates', 'variants', 'Hit', 'automaton', 'is_whole',
            'search', 'header_values', 'identifiers', 'needles', 'Passage', 'owners', 'leaves', 'row_passage', 'plain',
-           'outputs_of', 'is_text', 'all_files', 'json_of', 'passages_of', 'file_passages', 'is_full_name', 'is_leak',
-           'audit', 'run_privacy']
+           'outputs_of', 'is_text', 'all_files', 'json_of', 'passages_of', 'file_passages', 'is_full_name',
+           'is_made_up', 'is_leak', 'audit', 'run_privacy']
 
 # %% ../nbs/13_privacy.ipynb #e481dc73
 import html, json, re, unicodedata
@@ -160,11 +160,12 @@ def needles(
 
 # %% ../nbs/13_privacy.ipynb #c83f754b
 class Passage(NamedTuple):
-    "A text to search: the file it stands in, whose it is (None: nobody's), and the surrogates in it."
+    "A text to search: the file it stands in, whose it is (None: nobody's), the surrogates in it, and whether a model wrote it."
     file: str
     patient: str | None
     text: str
     surrogates: frozenset[str] = frozenset()
+    written: bool = False
 
 def owners(
     root: Path,
@@ -190,7 +191,7 @@ def leaves(value) -> Iterator[str]:
 def row_passage(file: str, row: dict, whose: dict) -> Passage:
     "A row of a table or a line of JSON as a passage."
     known = next((whose[i] for i in (str(row.get("report_id")), str(row.get("example_id"))) if i in whose), (row.get("patient_key"), frozenset()))
-    return Passage(file, known[0], " | ".join(leaves(row)), known[1])
+    return Passage(file, known[0], " | ".join(leaves(row)), known[1], "model" in row)
 
 # %% ../nbs/13_privacy.ipynb #8400b929
 MAY_HOLD_PHI = {"ingest", ".cache"}
@@ -256,13 +257,22 @@ def is_full_name(needle: str) -> bool:
     "Whether a folded name has two words or more, none an initial."
     return len(needle) > 9 and " " in needle and all(len(w.strip(".,")) > 1 for w in needle.split())
 
+def is_made_up(
+    hit: Hit,
+    passage: Passage,
+) -> bool:
+    "Whether a last name is part of somebody's whom a model made up: it has a given name by it, neither the patient's nor from what was shown."
+    given = re.search(r"([^\W\d_]{3,}) $", hit.read[: hit.start]) or re.match(r", ([^\W\d_]{3,})", hit.read[hit.end :])
+    alone = hit.entity == "PERSON" and " " not in hit.read[hit.start : hit.end]
+    return bool(passage.written and alone and given) and not is_word(given[1]) and not any(given[1] in s.split() for s in passage.surrogates)
+
 def is_leak(
     hit: Hit,
     passage: Passage,
 ) -> bool:
-    "Whether a hit is an identifier and not a surrogate or an eponym in its clinical sense."
+    "Whether a hit is an identifier and not a surrogate, a name made up or an eponym in its clinical sense."
     value = hit.read[hit.start : hit.end]
-    if any(value in s and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", s) for s in passage.surrogates): return False
+    if any(value in s and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", s) for s in passage.surrogates) or is_made_up(hit, passage): return False
     if hit.entity not in ("PERSON", "LOCATION", "ORGANIZATION") or hit.entity == "PERSON" and is_full_name(value): return True
     return not clinical_use(hit.read, hit.start, hit.end)
 
