@@ -260,19 +260,22 @@ def is_full_name(needle: str) -> bool:
 def is_made_up(
     hit: Hit,
     passage: Passage,
+    own: frozenset[str],  # the patient's given names, folded
 ) -> bool:
-    "Whether a last name is part of somebody's whom a model made up: it has a given name by it, neither the patient's nor from what was shown."
+    "Whether a last name is part of somebody's whom a model made up: a given name by it from nothing that was shown, and none of the patient's in the text."
     given = re.search(r"([^\W\d_]{3,}) $", hit.read[: hit.start]) or re.match(r", ([^\W\d_]{3,})", hit.read[hit.end :])
     alone = hit.entity == "PERSON" and " " not in hit.read[hit.start : hit.end]
-    return bool(passage.written and alone and given) and not is_word(given[1]) and not any(given[1] in s.split() for s in passage.surrogates)
+    if not (passage.written and alone and given) or is_word(given[1]) or any(given[1] in s.split() for s in passage.surrogates): return False
+    return not own & set(re.findall(r"[^\W\d_][\w'-]*", hit.read))
 
 def is_leak(
     hit: Hit,
     passage: Passage,
+    own: frozenset[str] = frozenset(),  # the patient's given names, folded
 ) -> bool:
     "Whether a hit is an identifier and not a surrogate, a name made up or an eponym in its clinical sense."
     value = hit.read[hit.start : hit.end]
-    if any(value in s and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", s) for s in passage.surrogates) or is_made_up(hit, passage): return False
+    if any(value in s and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", s) for s in passage.surrogates) or is_made_up(hit, passage, own): return False
     if hit.entity not in ("PERSON", "LOCATION", "ORGANIZATION") or hit.entity == "PERSON" and is_full_name(value): return True
     return not clinical_use(hit.read, hit.start, hit.end)
 
@@ -283,6 +286,7 @@ def audit(
 ) -> Counter:
     "Leaks by (file, entity); of a file whose name is a leak only the folder is named."
     of_patient = lru_cache(1000)(lambda patient: automaton(needles(known[patient])))
+    given_of = lru_cache(1000)(lambda patient: frozenset(fold(g) for k in known.get(patient, ()) if k.entity == "PERSON" for g in name_parts(k.text)[0]))
     everyone = needles({k for values in known.values() for k in values if k.entity in UNIQUE or k.entity == "PERSON"})
     unique = {v: e for v, e in everyone.items() if v not in surrogates and (e in UNIQUE or is_full_name(v))}
     anyone, leaks = automaton(unique), Counter()
@@ -291,7 +295,7 @@ def audit(
     for passage in passages:
         own = passage.patient in known
         for hit in search(passage.text, of_patient(passage.patient), others) if own else search(passage.text, anyone):
-            if is_leak(hit, passage): leaks[shown(passage.file), hit.entity] += 1
+            if is_leak(hit, passage, given_of(passage.patient)): leaks[shown(passage.file), hit.entity] += 1
     return leaks
 
 # %% ../nbs/13_privacy.ipynb #fec2c135

@@ -78,7 +78,7 @@ def test_a_clean_run_passes(run):
 @pytest.mark.parametrize("patient, text", [
     ("p1", "Seen: Marietta Roebuck"), ("p1", "roebuck, marietta"), ("p1", "M. Roebuck"), ("p1", "number 3030607"), ("p1", "4155550124"),
     ("p2", "Margaret O'Connell came"), ("p2", "O'CONNELL, MARGARET"), ("p2", "o’connell margaret"), ("p2", "M. O'Connell"), ("p2", "M O'Connell"), ("p2", "O'Connell M"),
-    ("p2", "Margaret\nO'Connell"), ("p2", "Margaret B. O'Connell"), ("p2", "Mrs. O'Connell"), ("p2", "O'Connell, a man of 90"), ("p2", "the patient O'Connell"),
+    ("p2", "Margaret\nO'Connell"), ("p2", "Margaret B. O'Connell"), ("p2", "Mrs. O'Connell"), ("p2", "O'Connell, a man of 90"), ("p2", "the patient O'Connell"), ("p2", "Margaret Beatrice O'Connell"), ("p2", "Margaret, born Beatrice O'Connell"),
     ("p3", "A. White"), ("p3", "Anna White"), ("p3", "White,Anna")])
 def test_an_identifier_in_a_models_answer_fails_the_pipeline(run, patient, text):
     answer(run, text, patient)
