@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from .core import Example, Record, StageParams, StructuredReport, load_params, project_root, read_records, write_aside, write_json, write_records
 from .instruct import near_pairs
+from .tasks import report_text
 
 SPLITS = ("train", "validation", "test")
 
@@ -42,7 +43,7 @@ def near_duplicates(
     params: SplitParams = SplitParams(),
 ) -> list[tuple[str, str, float]]:
     "Pairs of report ids whose similarity reaches `near_duplicate`, with it."
-    return near_pairs({r.report_id: r.text for r in reports}, params.near_duplicate, params.shingle, params.permutations)
+    return near_pairs({r.report_id: report_text(r, set()) or r.text for r in reports}, params.near_duplicate, params.shingle, params.permutations)
 
 # %% ../nbs/06_split.ipynb #35dc60da
 def patient_groups(

@@ -4,9 +4,10 @@ import random
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from medllm_nb.core import Example, Message, SPECIALTIES, StructuredReport
+from medllm_nb.core import DeidReport, Example, Message, SPECIALTIES, StructuredReport
 from medllm_nb.instruct import jaccard, shingles
 from medllm_nb.split import SPLITS, SplitParams, assign_groups, check_split, near_duplicates, split_examples
+from medllm_nb.structure import structure_report
 
 relaxed = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 WORDS = [f"word{i}" for i in range(4000)]
@@ -87,6 +88,15 @@ def test_planted_near_duplicate_of_another_patient_stays_on_one_side(seed):
     splits = split_examples([example(r) for r in reports], reports)
     side = {e.patient_key: name for name, es in splits.items() for e in es}
     assert side[reports[3].patient_key] == side[reports[36].patient_key]
+    assert len(near_duplicates(reports)) == 1
+
+
+def test_the_same_findings_under_two_letterheads_are_near_duplicates():
+    body = "HISTORY: Cough for two days.\nFINDINGS: Consolidation of the right lower lobe with air bronchograms. No effusion.\nIMPRESSION: Right lower lobe pneumonia."
+    head = lambda name, born, doctor: f"NORTHGATE HOSPITAL\nPatient: {name}\nDate of birth: {born}\nReferring physician: Dr. {doctor}\nAddress: 12 {doctor} Street\n\n"
+    texts = [head("Ann Miller", "1971-03-04", "Harris") + body + "\n\nElectronically signed by Dr. Lowe", head("George Baker", "1950-11-30", "Oduya") + body]
+    reports = [structure_report(DeidReport(report_id=f"{i:016x}", patient_key=f"p{i}", format="txt", text=t)) for i, t in enumerate(texts)]
+    assert jaccard(*(shingles(r.text) for r in reports)) < 0.5
     assert len(near_duplicates(reports)) == 1
 
 
