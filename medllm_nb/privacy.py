@@ -209,8 +209,8 @@ def outputs_of(
     "All text that a notebook's cells put out."
     notebook = json.loads(path.read_text())
     outputs = [o for c in notebook["cells"] for o in c.get("outputs", [])]
-    parts = [o.get("text", []) for o in outputs] + [v for o in outputs for kind, v in o.get("data", {}).items() if not kind.startswith("image/")]
-    parts += [o.get("traceback", []) for o in outputs] + [notebook.get("metadata", {}).get("widgets", {})]
+    parts = [o.get("text", []) for o in outputs] + [v for o in outputs for kind, v in o.get("data", {}).items() if not kind.startswith("image/") or kind == "image/svg+xml"]
+    parts += [o.get(key, []) for o in outputs for key in ("evalue", "traceback")] + [notebook.get("metadata", {}).get("widgets", {})]
     return "\n|\n".join(plain(text) for p in parts if (text := "".join(p) if isinstance(p, list) else " | ".join(leaves(p))))
 
 def is_text(path: Path) -> bool:

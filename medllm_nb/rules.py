@@ -238,7 +238,7 @@ _day = r"(?:0?[1-9]|[12]\d|3[01])(?:(?:st|nd|rd|th|ST|ND|RD|TH)\b)?"
 _d31, _m12, _year = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])", r"(?:19|20)\d\d"
 _s = r"(?:[ \t]+|[ \t]*\n[ \t]*)"  # a blank, or a line's end
 _WEEKDAYS = "(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day"
-_apart = r"(?<![\d./\-])"
+_apart = r"(?:(?<![\d./\-])|(?<=\d{1,2}[/.]\d{1,2}(?:[/.]\d{2,4})?[ ]?-)|(?<=\d{4}-\d\d-\d\d-))"  # or behind the first end of a range
 
 def _day_month(sep: str) -> str:
     "Month and day in either order."
@@ -247,10 +247,11 @@ def _day_month(sep: str) -> str:
 WRITTEN_DATES = (
     rf"{_apart}{_year}(?P<sep>[\-/.]){_m12}(?P=sep){_d31}(?!\d)(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?",  # 2024-03-14 09:30
     *(rf"{_apart}{_day_month(sep)}[ ]?{sep}[ ]?{_year}(?!\d)" for sep in ("-", "/", r"\.")),  # 03/14/2024, 14.03.2024
-    rf"{_apart}{_day_month('/')}/\d\d(?![\d/\-]|\.\d)",  # 3/14/24
+    rf"{_apart}{_day_month('/')}/\d\d(?![\d/]|\.\d|-(?!\d{{1,2}}/\d))",  # 3/14/24
+    rf"{_apart}{_day_month('/')}(?=[ ]?[\-–][ ]?{_day_month('/')}/(?:{_year}|\d\d)(?!\d))",  # the first of 3/14-3/16/2024
     rf"{_apart}(?=\d\d-\d\d-){_day_month('-')}-\d\d(?![\d/\-]|\.\d)",  # 03-14-24
     rf"{_apart}[0-3]\d\.[01]\d\.\d\d(?![\d]|\.\d|[ ]?(?:mg|mL|%))",  # 14.03.24
-    rf"\b{_month}\.?{_s}{_day}{_s}?[\-–]{_s}?(?:[12]?\d|3[01])(?:st|nd|rd|th)?,?{_s}{_year}\b",  # March 3-5, 2024
+    rf"\b{_month}\.?{_s}{_day}(?:{_s}?[\-–]{_s}?|{_s}(?:to|through){_s})(?:[12]?\d|3[01])(?:st|nd|rd|th)?,?{_s}{_year}\b",  # March 3-5, 2024
     rf"\b{_month}\b\.?{_s}?{_day}(?:{_s}?,{_s}?|{_s}){_year}\b",  # March 14, 2024
     rf"(?<![\d.]){_day}(?:{_s}of)?(?:{_s}|[\-/.])?{_month}(?!\p{{L}})\.?(?:,?{_s}|[\-/.])?(?:{_year}|(?<=[\-/])\d\d|(?<= )['’]\d\d)(?![\d\p{{L}}])",  # 14-Mar-24
     rf"\b{_Month}\b\.?,?(?:{_s}of)?(?:{_s}|[\-/]){_year}\b",  # March 2024
@@ -287,6 +288,8 @@ def age_rules() -> list[Rule]:
     years = r"(?i:years?\b|yrs?\b|y\.?/?o\b|y\.o\.|yo[mf]?\b|-?year)"
     return [make_rule("age", "AGE", score, pattern) for score, pattern in (
         (0.9, rf"\b(?P<phi>{decade})(?!\w)"),
+        (0.9, rf"\b(?i:died|dead|deceased|lived|turned|turning|turns|will be)[ ](?i:at |to |to age |at age |at the age of )?{_OVER_89}(?!\d|[.,]\d|[ ]?(?:%|mg|mm|\w*m\b|hours?|days?|weeks?|months?|degrees|minutes))"),
+        (0.9, rf"\b(?i:age)[ ]?(?:/[ ]?(?i:sex|gender)|\((?i:yrs?|years?)\.?\))[ ]?[:=|]?[ ]?{_OVER_89}(?![\d.,]\d)"),
         (0.9, rf"(?<![\d./\-]){_OVER_89}[- \t\n]{{0,2}}{years}"),
         (0.9, rf"\b(?i:aged?|age of|age at \w+)\b[ \t\n]*[:=|]?[ \t\n]*(?i:of |is |about )?{_OVER_89}(?!\d|[.,]\d|[ ]?(?:%|mg|mm))"),
         (0.85, rf"(?<![\d./\-]){_OVER_89}[ ]?(?:[MF]|(?i:male|female|man|woman|gentleman|lady)\b)(?![\p{{L}}\d])"))]

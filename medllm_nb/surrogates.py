@@ -54,7 +54,7 @@ def _forms(shape: str, day_first: bool) -> tuple[str, ...]:
 def _plain(written: str) -> str:
     "A date without ordinals, weekdays, full stops of abbreviations and blanks around its separators."
     plain = re.sub(r"(?<=\d)(?i:st|nd|rd|th)\b|(?<=[A-Za-z])\.(?=\s|$)", "", re.sub(r"\s+", " ", written.strip()))
-    plain = re.sub(r"(?i)^(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?,? |(?<=[A-Za-z] )of ", "", plain)
+    plain = re.sub(r"(?i)^(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?,? |(?<=\w )of ", "", plain)
     return re.sub(r"(?i)sept(?!e)", "Sep", re.sub(r"(?<=\d) ?([/.\-]) ?(?=\d)", r"\1", plain))
 
 # %% ../nbs/03_surrogates.ipynb #57a5e24d
@@ -106,7 +106,7 @@ def moved_day(
 
 # %% ../nbs/03_surrogates.ipynb #6e22ae9e
 _CLOCK = re.compile(r"[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?$")
-_RANGE = re.compile(r"(?P<month>\p{L}+) ?(?P<first>\d+) ?(?P<dash>[\-–]) ?(?P<last>\d+),? (?P<year>\d{4})")
+_RANGE = re.compile(r"(?P<month>\p{L}+) ?(?P<first>\d+)(?P<dash> ?[\-–] ?| (?:to|through) )(?P<last>\d+),? (?P<year>\d{4})")
 
 def _written(day: date, form: str, like_this: str) -> str:
     "The day in a form, with the case of a model and its leading zeros."
@@ -253,7 +253,7 @@ def other_digits(
     return "".join(rng.choice("123456789" if c != "0" else "0123456789") if c.isdigit() else rng.choice("ABCDEFGHKLMNPRST") if c.isupper() else c for c in written)
 
 # %% ../nbs/03_surrogates.ipynb #009e8d98
-RESTRICTED_ZIP = frozenset("036 059 063 102 203 556 692 790 821 823 830 831 878 879 884 890 893".split())
+RESTRICTED_ZIP = frozenset("036 059 063 102 202 203 204 205 369 556 692 753 772 790 821 823 830 831 878 879 884 890 893".split())
 
 def three_digits(
     zip_code: str,  # as written; OCR reads 0 and 1 as O, I and l
