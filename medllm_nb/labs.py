@@ -302,8 +302,8 @@ def other_behind_pattern() -> re.Pattern:
 @lru_cache(1)
 def fluid_patterns() -> tuple[re.Pattern, re.Pattern]:
     "A fluid other than blood; and what ends its reach: a new sentence, or blood."
-    fluids, blood = (_alternatives(lab_tables()[k]) for k in ("fluids", "blood"))
-    return (re.compile(rf"(?i)\b(?:{fluids})\b(?!\s+(?:output|cultures?)\b)"), re.compile(rf"(?i)[\n;]|\.\s|\b(?:{blood})\b"))
+    fluids, unlike, blood = (_alternatives(lab_tables()[k]) for k in ("fluids", "not_the_fluid", "blood"))
+    return (re.compile(rf"(?i)\b(?:{fluids})\b(?!\s+(?:{unlike})\b)"), re.compile(rf"(?i)[\n;]|\.[\s,]|\b(?:{blood})\b"))
 
 def of_other_fluid(
     text: str,

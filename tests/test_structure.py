@@ -237,6 +237,6 @@ def test_goals_thresholds_other_fluids_and_ionized_calcium_are_no_result(text):
 
 
 @pytest.mark.parametrize("text,value", [("INR 2.5, goal 2-3", 2.5), ("Bilirubin 3.2 mg/dL, direct 1.1", 3.2), ("admitted for potassium 6.9 mmol/L", 6.9), ("UA negative. Glucose 500 mg/dL", 500),
-                                        ("UA clean, serum glucose 500 mg/dL", 500), ("Urine output 30 mL/h, potassium 6.9 mmol/L", 6.9), ("UA: clean\nGlucose 500 mg/dL", 500)])
+                                        ("UA clean, serum glucose 500 mg/dL", 500), ("Urine output 30 mL/h, potassium 6.9 mmol/L", 6.9), ("Urine toxicology negative, potassium 6.9 mmol/L", 6.9), ("Dark urine.,LABORATORY EXAM:, creatinine of 2.38", 2.38), ("UA: clean\nGlucose 500 mg/dL", 500)])
 def test_a_goal_or_fluid_nearby_hides_no_result(text, value):
     assert one_lab(text).value == value
