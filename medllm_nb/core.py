@@ -176,6 +176,7 @@ class Lab(Record):
     "A measured value with its reference range, both in `unit`."
     name: str
     value: float
+    sign: str = ""  # < or > as written, where the value is only a limit of what the laboratory can measure
     unit: str = ""
     ucum: str | None = None  # the unit as FHIR and HL7 write it
     low: float | None = None

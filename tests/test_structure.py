@@ -44,7 +44,7 @@ def test_any_text_is_structured_with_valid_spans(text):
 def test_labs_do_not_overlap_and_are_found_again_alone(text):
     labs = find_labs(text)
     assert all(a.end <= b.start for a, b in zip(labs, labs[1:]))
-    assert all(l.flag == flag_of(l.value, l.low, l.high) for l in labs if l.low is not None or l.high is not None)
+    assert all(l.flag == flag_of(l.value, l.low, l.high, l.sign) for l in labs if l.low is not None or l.high is not None)
 
 
 @settings(max_examples=20, deadline=None)
@@ -193,3 +193,50 @@ def test_most_codes_are_the_concept_that_a_person_reads_there(monkeypatch):
         if text not in found: found[text] = {(m.start, m.end): m.code for m in find_concepts(text)}
         if found[text].get((r["start"], r["end"])) == r["code"]: standing.append(r["label"])
     assert len(standing) > 170 and standing.count("right") / len(standing) >= 0.85
+
+
+def one_lab(text):
+    (lab,) = find_labs(text)
+    return lab
+
+
+@pytest.mark.parametrize("text,sign,flag,critical", [
+    ("CRP <10 mg/L", "<", "unknown", False), ("Troponin I <40 ng/L", "<", "unknown", False), ("D-dimer <600 ng/mL", "<", "unknown", False), ("TSH <5 mIU/L", "<", "unknown", False),
+    ("TSH <0.01 mIU/L", "<", "low", False), ("CRP <5 mg/L", "<", "normal", False), ("CRP <10 mg/L (0-5)", "<", "unknown", False), ("Potassium <2 mmol/L", "<", "low", True),
+    ("Potassium >10 mmol/L", ">", "high", True), ("Potassium >2 mmol/L", ">", "unknown", False), ("Total bilirubin <20 mg/dL", "<", "unknown", False)])
+def test_a_detection_limit_keeps_its_sign_and_claims_no_more_than_it_says(text, sign, flag, critical):
+    lab = one_lab(text)
+    assert (lab.sign, lab.flag, lab.critical) == (sign, flag, critical)
+
+
+@pytest.mark.parametrize("text,value,flag,critical", [
+    ("Calcium 4.5 mEq/L", 4.5, "normal", False), ("Magnesium 1.5 mEq/L", 1.5, "normal", False), ("Calcium 9 mEq/L", 9, "high", True), ("Phosphate 1.8 mEq/L", 1.8, "unknown", False), ("Potassium 6.9 mEq/L", 6.9, "high", True),
+    ("WBC 1,200/uL", 1200, "low", True), ("Platelets 15,000/mm3", 15000, "low", True), ("Platelets 250,000/µL", 250000, "normal", False),
+    ("Glucose 5.5 mmol/L", 5.5, "normal", False), ("Glucose 5.6 mmol/L", 5.6, "high", False), ("Hemoglobin 119 g/L", 119, "low", False), ("INR 9.0", 9, "high", True), ("INR 3.0", 3, "high", False),
+    ("Potassium (mmol/L): 6.9", 6.9, "high", True), ("Potassium [mmol/L] 6.9", 6.9, "high", True), ("Potassium, mmol/L | 6.9 | 3.5-5.1 | H", 6.9, "high", True), ("Potassium mmol/L 6.9 3.5-5.1", 6.9, "high", True),
+    ("Sodium was low, at 119 mmol/L", 119, "low", True), ("Potassium elevated (6.9 mmol/L)", 6.9, "high", True), ("Potassium climbed to 6.9 mmol/L", 6.9, "high", True), ("Potassium fell to 2.1 mmol/L", 2.1, "low", True),
+    ("Hemoglobin dropped from 12 to 6.1 g/dL", 6.1, "low", True), ("Hemoglobin has dropped from 12.1 g/dL to 6.1 g/dL", 6.1, "low", True), ("Hb 8·2 g/dL", 8.2, "low", False),
+    ("Potassium at 0800 was 5.9 mmol/L", 5.9, "high", False), ("Potassium at 8 am: 5.9 mmol/L", 5.9, "high", False), ("NT-proBNP at 1200 pg/mL", 1200, "high", False),
+    ("Potassium was not elevated at 4.2", 4.2, "unknown", False), ("Potassium was not elevated at 4.2 mmol/L", 4.2, "normal", False), ("Potassium was within normal limits at 4.0", 4.0, "normal", False)])
+def test_value_flag_and_alarm_of_many_ways_to_write_a_lab(text, value, flag, critical):
+    lab = one_lab(text)
+    assert (lab.value, lab.flag, lab.critical) == (value, flag, critical)
+
+
+def test_limits_in_two_columns_are_the_printed_range():
+    for row in ("Sodium | 131 | mmol/L | 135 | 145", "| Sodium | 131 | L | mmol/L | 135 | 145 |", "Sodium\t131\tmmol/L\t135\t145"):
+        lab = one_lab(row)
+        assert (lab.value, lab.low, lab.high, lab.flag) == (131, 135, 145, "low"), row
+    assert one_lab("Sodium | 131 | 129 | 138").low is None   # yesterday's and the day before's
+
+
+@pytest.mark.parametrize("text", ["LDL < 70 mg/dL goal", "transfuse for Hgb <7 g/dL", "goal: Hgb >7 g/dL", "Urinalysis: glucose 1000 mg/dL", "Urine dipstick: glucose 500 mg/dL", "CSF: glucose 60", "Glucose (urine) 500 mg/dL",
+                                  "Calcium 1.1 mmol/L ionized", "Calcium (ionized) 1.1 mmol/L", "LDL (<100 mg/dL)", "Potassium at 0800"])
+def test_goals_thresholds_other_fluids_and_ionized_calcium_are_no_result(text):
+    assert find_labs(text) == []
+
+
+@pytest.mark.parametrize("text,value", [("INR 2.5, goal 2-3", 2.5), ("Bilirubin 3.2 mg/dL, direct 1.1", 3.2), ("admitted for potassium 6.9 mmol/L", 6.9), ("UA negative. Glucose 500 mg/dL", 500),
+                                        ("UA clean, serum glucose 500 mg/dL", 500), ("Urine output 30 mL/h, potassium 6.9 mmol/L", 6.9), ("Urine toxicology negative, potassium 6.9 mmol/L", 6.9), ("Dark urine.,LABORATORY EXAM:, creatinine of 2.38", 2.38), ("UA: clean\nGlucose 500 mg/dL", 500)])
+def test_a_goal_or_fluid_nearby_hides_no_result(text, value):
+    assert one_lab(text).value == value
