@@ -6,9 +6,9 @@
 __all__ = ['TASKS', 'ALWAYS_OUT', 'CONCLUSIONS', 'NEXT_SENTENCE', 'LIST_MARK', 'NEXT_ITEM', 'NORMAL', 'TOPICS', 'DRAFTERS',
            'InstructParams', 'load_instructions', 'instruction', 'plain', 'names', 'body_lines', 'report_text',
            'NoExample', 'refuse', 'Draft', 'of_section', 'draft_summary', 'items', 'draft_recommendations', 'number',
-           'measured', 'lab_line', 'lines_with', 'draft_abnormal_labs', 'grounds', 'coded', 'draft_diagnosis',
-           'draft_differential', 'without_codes', 'draft_coding', 'plain_words', 'in_plain_words', 'spoken',
-           'draft_explanation', 'chosen', 'draft_question', 'draft_not_stated', 'draft_conversation']
+           'measured', 'lab_line', 'lines_with', 'visible', 'draft_abnormal_labs', 'grounds', 'coded',
+           'draft_diagnosis', 'draft_differential', 'without_codes', 'draft_coding', 'plain_words', 'in_plain_words',
+           'spoken', 'draft_explanation', 'chosen', 'draft_question', 'draft_not_stated', 'draft_conversation']
 
 # %% ../nbs/05_tasks.ipynb #012c370b
 import re
@@ -178,15 +178,28 @@ def lines_with(
     lines = [m for m in re.finditer(r"[^\n]+", text) if any(m.start() < end and start < m.end() for start, end in spans)]
     return "\n".join(body_lines("\n".join(dict.fromkeys(m.group() for m in lines)), []))
 
-def draft_abnormal_labs(report: StructuredReport, params: InstructParams) -> Draft:
-    "The labs outside their range, from the lines with labs."
+def visible(
+    report: StructuredReport,
+    found: list,  # labs or findings
+    shown: str,  # what the prompt shows
+) -> list:
+    "Those whose own words stand in the prompt: an answer may name no other."
+    return [x for x in found if f"{plain(report.text[x.start : x.end])} " in f"{plain(shown)} "]
+
+def draft_abnormal_labs(
+    report: StructuredReport,
+    params: InstructParams,
+    shown: str = "",  # what the prompt shows; the lines with labs when empty
+) -> Draft:
+    "The labs outside their range, of those that the prompt shows."
     sections = [s for s in report.sections if s.name == "labs"]
     labs = [l for l in report.labs if any(s.start <= l.start < s.end for s in sections)] or report.labs
-    if not labs: refuse("no labs")
+    shown = shown or lines_with(report.text, [(l.start, l.end) for l in labs])
+    labs = visible(report, labs, shown) or refuse("no labs")
     if any(l.flag == "unknown" for l in labs): refuse("a lab without a known range")
     abnormal = [l for l in labs if l.flag != "normal"]
     answer = "\n".join(dict.fromkeys(map(lab_line, abnormal))) or "No abnormal labs."
-    return Draft(lines_with(report.text, [(l.start, l.end) for l in labs]), answer, [(l.start, l.end) for l in abnormal or labs])
+    return Draft(shown, answer, [(l.start, l.end) for l in abnormal or labs])
 
 # %% ../nbs/05_tasks.ipynb #027955d2
 NORMAL = re.compile(r"(?i)\b(?:normal|unremarkable|clear|intact|regular|afebrile|stable|negative|within|free|full)\b")
@@ -197,10 +210,9 @@ def grounds(
     params: InstructParams,
 ) -> tuple[list, list[Lab]]:
     "The findings and abnormal labs, all visible in the prompt, that support a diagnosis."
-    visible = lambda text: plain(text) in plain(shown)
     telling = lambda text: 8 <= len(text) <= 110 and not NORMAL.search(text)
-    findings = [f for f in report.findings if f.assertion == "present" and telling(f.text) and visible(f.text)]
-    labs = [l for l in report.labs if l.flag in ("low", "high") and visible(report.text[l.start : l.end])]
+    findings = visible(report, [f for f in report.findings if f.assertion == "present" and telling(f.text)], shown)
+    labs = visible(report, [l for l in report.labs if l.flag in ("low", "high")], shown)
     return findings[: params.max_findings], labs[: params.max_labs]
 
 def coded(diagnosis) -> str:
@@ -266,13 +278,14 @@ def draft_explanation(report: StructuredReport, params: InstructParams) -> Draft
     if not report.diagnoses: refuse("no diagnosis found")
     first, meaning = report.diagnoses[0], in_plain_words(report.diagnoses[0].text)
     if not meaning: refuse("no plain words for the diagnosis")
-    labs = [l for l in report.labs if l.flag in ("low", "high") and l.name in plain_words()["tests"]][:2]
+    shown = report_text(report, set())
+    labs = visible(report, [l for l in report.labs if l.flag in ("low", "high") and l.name in plain_words()["tests"]], shown)[:2]
     said = [f"Your report names {first.text}: {meaning}."]
     said += [f"Your {spoken(l.name)} ({plain_words()['tests'][l.name]}) was {number(l.value)} {l.unit}, which is {'above' if l.flag == 'high' else 'below'} the usual range." for l in labs]
     plans = [s for s in report.sections if s.name == "recommendations"]
     steps = [i for s in plans for i in items(report.text[s.start : s.end])][:2]
     if steps: said.append("What comes next: " + " ".join(i.rstrip(".") + "." for i in steps))
-    return Draft(report_text(report, set()), " ".join(said), [(x.start, x.end) for x in (first, *labs, *plans)])
+    return Draft(shown, " ".join(said), [(x.start, x.end) for x in (first, *labs, *plans)])
 
 # %% ../nbs/05_tasks.ipynb #d9870b7c
 TOPICS = {"allergies": "allerg", "the patient's medications": "medic|drug|tablet| mg", "a smoking history": "smok|tobacco|pack", "the family history": "family|mother|father",
@@ -288,10 +301,10 @@ def chosen(
 
 def draft_question(report: StructuredReport, params: InstructParams) -> Draft:
     "The value of one test, from the whole report."
-    known = [l for l in report.labs if l.flag != "unknown"]
-    if not known: refuse("no labs")
+    shown = report_text(report, set())
+    known = visible(report, [l for l in report.labs if l.flag != "unknown"], shown) or refuse("no labs")
     lab = chosen(report, "question", known)
-    return Draft(report_text(report, set()), lab_line(lab), [(lab.start, lab.end)], {"topic": f"the {spoken(lab.name)}"})
+    return Draft(shown, lab_line(lab), [(lab.start, lab.end)], {"topic": f"the {spoken(lab.name)}"})
 
 def draft_not_stated(report: StructuredReport, params: InstructParams) -> Draft:
     "An abstention: a test or a topic of which the report says nothing."
@@ -305,8 +318,9 @@ def draft_not_stated(report: StructuredReport, params: InstructParams) -> Draft:
 
 # %% ../nbs/05_tasks.ipynb #5417fba4
 def draft_conversation(report: StructuredReport, params: InstructParams) -> Draft:
-    "Labs in the first turn, diagnosis in the second."
-    labs, diagnosis = draft_abnormal_labs(report, params), draft_diagnosis(report, params)
+    "Labs in the first turn, diagnosis in the second; both from the one report that the diagnosis' prompt shows."
+    diagnosis = draft_diagnosis(report, params)
+    labs = draft_abnormal_labs(report, params, diagnosis.shown)
     return diagnosis._replace(evidence=labs.evidence + diagnosis.evidence, earlier=("abnormal_labs", labs.answer))
 
 DRAFTERS = {"summary": draft_summary, "abnormal_labs": draft_abnormal_labs, "diagnosis": draft_diagnosis, "recommendations": draft_recommendations,
