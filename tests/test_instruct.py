@@ -8,7 +8,7 @@ import yaml
 from medllm_nb.core import DeidReport, Example, Message, StructuredReport, read_records, write_records
 from medllm_nb.instruct import check_answer, make_example, run_instruct, unsupported, write_jsonl
 from medllm_nb.structure import structure_report
-from medllm_nb.tasks import TASKS, InstructParams, NoExample
+from medllm_nb.tasks import TASKS, InstructParams, NoExample, draft_not_stated
 
 REPORT = """DISCHARGE SUMMARY
 HOSPITAL COURSE: Weakness for two days. Takes spironolactone. Seen {n} times in the ward {words}.
@@ -86,6 +86,19 @@ def test_no_answer_has_a_value_that_its_prompt_does_not_show(task, before, after
 def test_an_abstention_beside_a_number_does_not_open_the_gate():
     with pytest.raises(NoExample, match="number"): check_answer("Potassium 9.9 mmol/L is high. Sodium is not mentioned.", a_report(), InstructParams())
     check_answer("The report does not mention a sodium.", a_report(), InstructParams())
+
+
+@pytest.mark.parametrize("said, never_asked", [
+    ("NKDA.", "allergies"), ("20 cigarettes a day.", "a smoking history"), ("ETOH daily.", "alcohol use"), ("Two beers.", "alcohol use"), ("Brother had an MI.", "the family history"),
+    ("On warfarin.", "the patient's medications"), ("Pressure 180/90.", "the blood pressure"), ("Blood sugar 180.", "the glucose"), ("Bicarb 18.", "the bicarbonate"),
+    ("H/H 10/30.", "the hemoglobin"), ("Crea 1.2.", "the creatinine"), ("Lytes fine.", "the sodium"), ("Social history: unremarkable.", "alcohol use"), ("Labs were normal.", "the ferritin")])
+def test_what_is_charted_in_shorthand_is_never_called_unstated(said, never_asked):
+    asked = set()
+    for n in range(80):
+        report = structure_report(DeidReport(report_id=f"s{n}", patient_key="p", format="txt", text=f"HISTORY: Cough for days. {said}\nFINDINGS: Lungs are clear and the heart is normal."))
+        try: asked.add(draft_not_stated(report, EVERYTHING).fill["topic"])
+        except NoExample: pass
+    assert asked and never_asked not in asked
 
 
 def test_feedback_passes_the_gate_where_its_report_is_known(tmp_path):
