@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from medllm_nb.core import DeidReport, Example, Message, StructuredReport, read_records, write_records
-from medllm_nb.instruct import make_example, run_instruct, unsupported, write_jsonl
+from medllm_nb.instruct import check_answer, make_example, run_instruct, unsupported, write_jsonl
 from medllm_nb.structure import structure_report
-from medllm_nb.tasks import TASKS, InstructParams
+from medllm_nb.tasks import TASKS, InstructParams, NoExample, draft_not_stated
 
 REPORT = """DISCHARGE SUMMARY
 HOSPITAL COURSE: Weakness for two days. Takes spironolactone. Seen {n} times in the ward {words}.
@@ -19,7 +19,7 @@ Creatinine  1.9 mg/dL   (0.6-1.3)  H
 White blood cells  15.8 10^9/L  (4.0-11.0)  H
 EXAMINATION: Muscle strength 4/5 in the legs. Reduced tendon reflexes. Heart sounds normal.
 IMPRESSION: 1. Weakness from a high potassium on spironolactone.
-2. Kidney failure of stage 3. Differential diagnosis: myasthenia gravis, hypothyroid myopathy.
+2. Kidney failure. Differential diagnosis: myasthenia gravis, hypothyroid myopathy.
 DIAGNOSIS: Hyperkalemia (ICD-10-CM E87.5)
 PLAN:
 1. Stop spironolactone.
@@ -70,6 +70,35 @@ def test_an_answer_that_says_what_its_evidence_does_not_is_refused(task, of, to,
 def test_a_report_gives_an_example_of_every_task():
     "A numbered impression, a unit with a power of ten and a list's own marks are no unsupported numbers."
     for task in TASKS: assert make_example(a_report(), task).task == task
+
+
+@pytest.mark.parametrize("task", ["question", "explanation", "conversation", "abnormal_labs"])
+@pytest.mark.parametrize("before, after", [("CLINIC\nPotassium 6.8 mmol/L (3.5-5.1)\n\n", ""), ("", "IMPRESSION: Potassium 6.8 mmol/L (3.5-5.1), sodium 120 mmol/L (135-145).\n")])
+def test_no_answer_has_a_value_that_its_prompt_does_not_show(task, before, after):
+    "A lab that stands in the header or, for a diagnosis, in the impression is never shown."
+    text = before + "HISTORY: Weakness for two days.\nFINDINGS: Peaked T waves are seen in all leads.\n" + after + "DIAGNOSIS: Hyperkalemia (E87.5)\n"
+    try: example = make_example(structure_report(DeidReport(report_id="h1", patient_key="p", format="txt", text=text)), task)
+    except NoExample: return
+    prompt, *said = [m.content for m in example.prompt[1:] + example.completion if m.role == "assistant" or "Report:" in m.content]
+    for value in ("6.8", "120"): assert value in prompt or not any(value in s for s in said)
+
+
+def test_an_abstention_beside_a_number_does_not_open_the_gate():
+    with pytest.raises(NoExample, match="number"): check_answer("Potassium 9.9 mmol/L is high. Sodium is not mentioned.", a_report(), InstructParams())
+    check_answer("The report does not mention a sodium.", a_report(), InstructParams())
+
+
+@pytest.mark.parametrize("said, never_asked", [
+    ("NKDA.", "allergies"), ("20 cigarettes a day.", "a smoking history"), ("ETOH daily.", "alcohol use"), ("Two beers.", "alcohol use"), ("Brother had an MI.", "the family history"),
+    ("On warfarin.", "the patient's medications"), ("Pressure 180/90.", "the blood pressure"), ("Blood sugar 180.", "the glucose"), ("Bicarb 18.", "the bicarbonate"),
+    ("H/H 10/30.", "the hemoglobin"), ("Crea 1.2.", "the creatinine"), ("Lytes fine.", "the sodium"), ("Social history: unremarkable.", "alcohol use"), ("Labs were normal.", "the ferritin")])
+def test_what_is_charted_in_shorthand_is_never_called_unstated(said, never_asked):
+    asked = set()
+    for n in range(80):
+        report = structure_report(DeidReport(report_id=f"s{n}", patient_key="p", format="txt", text=f"HISTORY: Cough for days. {said}\nFINDINGS: Lungs are clear and the heart is normal."))
+        try: asked.add(draft_not_stated(report, EVERYTHING).fill["topic"])
+        except NoExample: pass
+    assert asked and never_asked not in asked
 
 
 def test_feedback_passes_the_gate_where_its_report_is_known(tmp_path):
