@@ -161,7 +161,7 @@ def number(value: float) -> str:
 def measured(lab: Lab) -> str:
     "Test, value and unit: Potassium 5.9 mmol/L, HbA1c 8%."
     space = " " if lab.unit and lab.unit != "%" else ""
-    return f"{lab.name} {number(lab.value)}{space}{lab.unit}"
+    return f"{lab.name} {lab.sign}{number(lab.value)}{space}{lab.unit}"
 
 def lab_line(lab: Lab) -> str:
     "One result as an answer states it: Potassium 5.9 mmol/L: high (reference 3.5-5.1)."
@@ -283,7 +283,7 @@ def draft_explanation(report: StructuredReport, params: InstructParams) -> Draft
     shown = report_text(report, set())
     labs = visible(report, [l for l in report.labs if l.flag in ("low", "high") and l.name in plain_words()["tests"]], shown)[:2]
     said = [f"Your report names {first.text}: {meaning}."]
-    said += [f"Your {spoken(l.name)} ({plain_words()['tests'][l.name]}) was {number(l.value)} {l.unit}, which is {'above' if l.flag == 'high' else 'below'} the usual range." for l in labs]
+    said += [f"Your {spoken(l.name)} ({plain_words()['tests'][l.name]}) was {l.sign}{number(l.value)} {l.unit}, which is {'above' if l.flag == 'high' else 'below'} the usual range." for l in labs]
     plans = [s for s in report.sections if s.name == "recommendations"]
     steps = [i for s in plans for i in items(report.text[s.start : s.end])][:2]
     if steps: said.append("What comes next: " + " ".join(i.rstrip(".") + "." for i in steps))

@@ -85,6 +85,13 @@ def test_both_ends_of_a_range_move(written, left):
     assert (last - first).days == left and written not in moved
 
 
+@pytest.mark.parametrize("written", ["03/14/2024-03/16/2024", "3/14-3/16/2024", "3/14/24-3/16/24", "2024-03-14-2024-03-16", "March 14 to 16, 2024"])
+def test_neither_end_of_a_range_stays(written):
+    moved = together(f"Admitted {written} for pneumonia, BP 120/80-130/85, half a tablet of 1/2-3/4.")[0]
+    assert "14" not in moved.split(" for ")[0] and "16" not in moved.split(" for ")[0]
+    assert moved.endswith("BP 120/80-130/85, half a tablet of 1/2-3/4.")
+
+
 @pytest.mark.parametrize("born", ["03/14/1931", "3/14/31", "14-Mar-1931", "March 14, 1931", "1931-03-14", "1931"])
 def test_no_birth_date_tells_an_age_over_89(born):
     "Not even its year: it is written as 90 years before the report, in its own form; a younger person's moves with all dates."

@@ -110,6 +110,9 @@ def test_a_model_that_recites_another_patient_fails_the_pipeline(run):
 PLANTED = "Seen by Marietta Roebuck today"
 
 
+def output(of): return json.dumps({"cells": [{"cell_type": "code", "outputs": [of]}]})
+
+
 @pytest.mark.parametrize("file, plant", [
     ("artifacts/split/train/part-00000.parquet", lambda p: write_records(p.parent, [example("p1", PLANTED)], Example)),
     ("artifacts/grpo/samples/part-00000.parquet", lambda p: table(p, {"step": 1, "example_id": "e1", "text": PLANTED})),
@@ -123,7 +126,9 @@ PLANTED = "Seen by Marietta Roebuck today"
     ("artifacts/review/review-A.html", lambda p: write(p, "<td><b>Marietta</b>&nbsp;Roebuck</td>")),
     ("artifacts/export/gguf/Modelfile", lambda p: write(p, f"SYSTEM {PLANTED}")),
     ("reports/papermill.log", lambda p: write(p, f"could not read {PLANTED}.pdf")),
-    ("reports/nbs/02_ingest.ipynb", lambda p: notebook(p.parents[2], f"could not read {PLANTED}.pdf"))])
+    ("reports/nbs/02_ingest.ipynb", lambda p: notebook(p.parents[2], f"could not read {PLANTED}.pdf")),
+    ("reports/nbs/03_deidentify.ipynb", lambda p: write(p, output({"output_type": "display_data", "data": {"image/svg+xml": [f"<svg><text>{PLANTED}</text></svg>"]}}))),
+    ("reports/nbs/04_structure.ipynb", lambda p: write(p, output({"output_type": "error", "ename": "ValueError", "evalue": PLANTED, "traceback": []})))])
 def test_an_identifier_in_any_file_fails_the_pipeline(run, file, plant):
     plant(run / file)
     with pytest.raises(LeakError, match=file): audit(run)
