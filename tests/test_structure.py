@@ -182,6 +182,34 @@ def test_assertion_agrees_with_labels_given_by_hand(monkeypatch):
     assert sum(our_assertion(*place) == label for *place, label in gold) / len(gold) >= 0.9
 
 
+def said_of(text):
+    from medllm_nb.concepts import find_concepts
+    return {m.text.lower(): m.assertion for m in find_concepts(text, find_sections(text))}
+
+
+@pytest.mark.parametrize("sentence,disease,wanted", [
+    ("The patient is negative for pneumonia.", "pneumonia", "negated"), ("Findings are negative for fracture.", "fracture", "negated"), ("She is free of asthma.", "asthma", "negated"),
+    ("Lungs are free of pneumonia.", "pneumonia", "negated"), ("Pneumonia is negative.", "pneumonia", "negated"), ("The skin is absent of rash.", "rash", "negated"), ("Neg for DVT.", "dvt", "negated"),
+    ("Unlikely pneumonia.", "pneumonia", "negated"), ("This is unlikely to be pneumonia.", "pneumonia", "negated"), ("Low probability of pneumonia.", "pneumonia", "negated"),
+    ("I doubt pneumonia.", "pneumonia", "uncertain"), ("No doubt pneumonia.", "pneumonia", "present"), ("She no longer has asthma.", "asthma", "historical"), ("Pneumonia has cleared.", "pneumonia", "historical"),
+    ("No chest pain, fever present.", "fever", "present"), ("No chest pain, fever present.", "chest pain", "negated"), ("No hypoglycemia, and neuropathy persists.", "neuropathy", "present"),
+    ("No cough, fever, or rash present.", "fever", "negated"), ("No cough, fever, or rash present.", "rash", "negated"), ("No cough, fever not present.", "fever", "negated"), ("No cough, fever at present.", "fever", "negated"),
+    ("Father with diabetes and patient has asthma.", "asthma", "present"), ("Father with diabetes and the patient has asthma.", "diabetes", "family"), ("Father with diabetes and asthma.", "asthma", "family")])
+def test_what_a_sentence_says_of_a_disease(sentence, disease, wanted):
+    assert said_of(f"FINDINGS: {sentence}")[disease] == wanted
+
+
+@pytest.mark.parametrize("written,wanted", [
+    ("IMPRESSION: Pneumonia (J18.9) was excluded.", []), ("IMPRESSION: No pneumonia (J18.9).", []), ("IMPRESSION:\n1. No evidence of gout (M10.9).\n2. Asthma.", ["Asthma"]),
+    ("IMPRESSION: No urinary tract infection.", []), ("DIAGNOSIS: No evidence of pneumonia", []), ("DIAGNOSIS:\n1. Pneumonia, ruled out\n2. Gout", ["Gout"]), ("DIAGNOSIS: Gout in her father", []),
+    ("DIAGNOSIS: Gastritis without bleeding (K29.70)", ["Gastritis without bleeding"]), ("DIAGNOSIS: Non-Hodgkin lymphoma", ["Non-Hodgkin lymphoma"]), ("DIAGNOSIS: Non Hodgkin lymphoma", ["Non Hodgkin lymphoma"]),
+    ("DIAGNOSIS: Hyponatremia, resolved (E87.1)", ["Hyponatremia, resolved"]), ("DIAGNOSIS: Family history of breast cancer (Z80.3)", ["Family history of breast cancer"]),
+    ("DIAGNOSIS: Acquired absence of left breast (Z90.12)", ["Acquired absence of left breast"]), ("DIAGNOSIS: Lack of coordination (R27.8)", ["Lack of coordination"])])
+def test_what_a_report_denies_is_no_diagnosis_of_it(written, wanted):
+    text = f"HISTORY: The patient has pain.\n{written}"
+    assert [d.text for d in find_diagnoses(text, find_sections(text))] == wanted
+
+
 def test_most_codes_are_the_concept_that_a_person_reads_there(monkeypatch):
     mtsamples(), aci_bench()
     monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "bench")
