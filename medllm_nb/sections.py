@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['OCR_LETTERS', 'PLACE', 'LINE_END', 'JUNK', 'LABEL', 'NO_MORE_ON_LINE', 'STRAY', 'DATED', 'CAPS_HEADING',
-           'ENDS_TELLING', 'SIGNATURE', 'SIGNER', 'SMALL_IN_NAMES', 'LISTED', 'Heading', 'IMAGING_WORDS', 'LAB_VALUE',
-           'LEAD', 'TRAILING', 'heading_table', 'fold', 'known_headings', 'shouted', 'heading_section', 'Candidate',
-           'heading_candidates', 'section_by_word', 'looks_like_heading', 'accepted_heading', 'is_signer', 'last_lines',
-           'signature_headings', 'written_headings', 'headings', 'settle_by_content', 'settle_in_context', 'header_end',
-           'body_span', 'find_sections']
+           'ENDS_TELLING', 'SIGNATURE', 'SIGNER', 'SMALL_IN_NAMES', 'LISTED', 'ADDENDUM', 'Heading', 'IMAGING_WORDS',
+           'LAB_VALUE', 'LEAD', 'TRAILING', 'heading_table', 'fold', 'known_headings', 'shouted', 'heading_section',
+           'Candidate', 'heading_candidates', 'section_by_word', 'looks_like_heading', 'accepted_heading', 'is_signer',
+           'last_lines', 'fixed_headings', 'written_headings', 'headings', 'settle_by_content', 'settle_in_context',
+           'header_end', 'body_span', 'find_sections']
 
 # %% ../nbs/04_sections.ipynb #881f2f84
 import re
@@ -202,16 +202,24 @@ def last_lines(text: str) -> int | None:
         begin = m.end() - len(m.group().lstrip())
     return begin
 
+# %% ../nbs/04_sections.ipynb #1c57a6c2
+ADDENDUM = re.compile(r"""(?mx) ^ [^\w\n]* (?P<heading> A(?i:ddend(?:um|a)) \b
+    (?: [ \t]* (?= [\#(\d] | (?i: by | dated | from | no | dr ) \b ) (?: [^\n:] | : (?=\d) ){1,60} (?= : (?!\d) )   # who and when, up to a colon
+      | [ \t]* [\#\d] [\d/:.\-]* (?: [ ] \d [\d/:.\-]* )* \b                                                         # a number or a date
+      | (?= [ \t]+ (?i: by | dated | from ) \b )
+      | (?= [ \t]* [\W_]{0,6} $ ) ) )""")
+
 # %% ../nbs/04_sections.ipynb #1e43ef2c
 Heading = tuple[int, int, str]   # start, end (where its section's body may begin), the section's name
 
-def signature_headings(text: str) -> dict[int, Heading]:
-    "The phrases that begin a signature, by where they start."
-    return {m.start("heading"): (m.start("heading"), m.end("heading"), "signature") for m in SIGNATURE.finditer(text)}
+def fixed_headings(text: str) -> dict[int, Heading]:
+    "The phrases that begin a signature and the marks of an addendum, by where they start."
+    kinds = ((SIGNATURE, "signature"), (ADDENDUM, "other"))
+    return {m.start("heading"): (*m.span("heading"), name) for pattern, name in kinds for m in pattern.finditer(text)}
 
 def written_headings(
     text: str,
-    fixed: dict[int, Heading],  # signature phrases
+    fixed: dict[int, Heading],  # see `fixed_headings`
     similarity: float = 86,
 ) -> list[Heading]:
     "The accepted candidates, in order."
@@ -230,7 +238,7 @@ def headings(
     similarity: float = 86,  # see `heading_section`
 ) -> list[Heading]:
     "All headings of a text and the signature, in order."
-    fixed = signature_headings(text)
+    fixed = fixed_headings(text)
     found = written_headings(text, fixed, similarity)
     signed = any(h[2] == "signature" for h in [*found, *fixed.values()])
     if not signed and (at := last_lines(text)): fixed[at] = (at, at, "signature")

@@ -172,6 +172,13 @@ def test_an_addendums_own_impression_is_a_section_after_the_first(dated):
     assert found[4] == ("other", "The earlier CT was made available.") and found[-1][0] == "signature"
 
 
+@pytest.mark.parametrize("mark", ["*** ADDENDUM #1 ***\n", "ADDENDUM 03/04/2021 14:22: ", "Addendum (Dr. Jones): ", "Addendum by Dr. Jones on 12 March 2021:\n", "ADDENDUM 03/04/2021 "])
+def test_an_addendum_below_the_signature_is_read(mark):
+    text = f"FINDINGS: Clear lungs.\nIMPRESSION: Normal.\nElectronically signed by: Dr. A. Smith\n\n{mark}New pneumothorax on the right."
+    found = [(s.name, text[s.start:s.end]) for s in find_sections(text)]
+    assert found[2:] == [("signature", "Dr. A. Smith"), ("other", "New pneumothorax on the right.")]
+
+
 def test_assertion_agrees_with_labels_given_by_hand(monkeypatch):
     mtsamples(), aci_bench()   # skips where these are not at hand
     monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "bench")
