@@ -179,6 +179,24 @@ def test_an_addendum_below_the_signature_is_read(mark):
     assert found[2:] == [("signature", "Dr. A. Smith"), ("other", "New pneumothorax on the right.")]
 
 
+@pytest.mark.parametrize("written", ["[HISTORY] cough [FINDINGS] clear [IMPRESSION] normal", "[HISTORY]\ncough\n[FINDINGS]\nclear\n[IMPRESSION]\nnormal", "<<HISTORY>>\ncough\n<<FINDINGS>>\nclear\n<<IMPRESSION>>\nnormal",
+                                     "• HISTORY\ncough\n• FINDINGS\nclear\n• IMPRESSION\nnormal", "1. HISTORY\ncough\n2. FINDINGS\nclear\n3. IMPRESSION\nnormal", "I. HISTORY\ncough\nII. FINDINGS\nclear\nIII. IMPRESSION\nnormal",
+                                     "history\ncough\n\nfindings\nclear\n\nimpression\nnormal", "history\ncough\nfindings\nclear\nimpression\nnormal", "Hx: cough\nO/E: clear\nIMPRESSION: normal"])
+def test_headings_in_brackets_with_numbers_bullets_or_in_small_letters(written):
+    found = [(s.name, written[s.start:s.end]) for s in find_sections(written)]
+    assert found == [("history", "cough"), ("examination" if "O/E" in written else "findings", "clear"), ("impression", "normal")]
+
+
+@pytest.mark.parametrize("text", ["FINDINGS: Seen by [NAME] on [DATE] in [HOSPITAL] for review.", "FINDINGS: We saw no acute bony injury, and of all the earlier\nfindings\nnone is left.", "FINDINGS: Three lesions are seen.\n1. Liver\n2. Spleen"])
+def test_what_is_no_heading_stays_in_its_section(text):
+    assert [(s.name, text[s.start:s.end]) for s in find_sections(text)] == [("findings", text.removeprefix("FINDINGS: "))]
+
+
+@pytest.mark.parametrize("text", ["57M with chest pain.\nTroponin positive.\nHas STEMI and diabetes.\nTo cath lab.", "cough for 3 days\nlungs clear\nrest"])
+def test_a_note_without_headings_is_no_header(text):
+    assert [(s.name, text[s.start:s.end]) for s in find_sections(text)] == [("other", text)]
+
+
 def test_assertion_agrees_with_labels_given_by_hand(monkeypatch):
     mtsamples(), aci_bench()   # skips where these are not at hand
     monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "bench")
