@@ -7,7 +7,7 @@ __all__ = ['ABBREVIATIONS', 'SPELLINGS', 'WEIGHTLESS', 'COMMON', 'TURNING_WORDS'
            'DAMAGED_CODE', 'FIRST_LETTERS', 'BEFORE_CODE', 'ITEM', 'NUMBER_WITHIN', 'MARK', 'CODE_NOTE', 'NO_DIAGNOSIS',
            'CONSIDERED', 'BETWEEN_ITEMS', 'FIRST_STOP', 'diagnosis_words', 'icd_terms', 'narrowed', 'matched_code',
            'printed_code', 'mended_code', 'diagnosis_items', 'read_diagnosis', 'is_differential', 'find_differential',
-           'find_diagnoses']
+           'is_denied', 'find_diagnoses']
 
 # %% ../nbs/04_diagnoses.ipynb #0b342c9f
 import re
@@ -17,6 +17,7 @@ from typing import Iterator
 import simple_icd_10_cm as icd10
 from rapidfuzz import fuzz, process
 
+from .assertion import assertions, find_cues
 from .core import Considered, Diagnosis, Section
 
 # %% ../nbs/04_diagnoses.ipynb #091e9e28
@@ -70,7 +71,7 @@ def narrowed(code: str) -> str:
     return code
 
 # %% ../nbs/04_diagnoses.ipynb #82feb2ee
-TURNING_WORDS = re.compile(r"\d+|\b(?:acute|chronic|left|right|with|without|hyper\w+|hypo\w+)\b")
+TURNING_WORDS = re.compile(r"\d+|\b(?:no[nt]?|acute|chronic|left|right|with|without|hyper\w+|hypo\w+)\b")
 
 @lru_cache(4096)
 def matched_code(
@@ -194,11 +195,23 @@ def find_differential(
         for c in _considered(text, a, b): found.setdefault(diagnosis_words(c.text), c)
     return list(found.values()) if len(found) > 1 else []
 
+# %% ../nbs/04_diagnoses.ipynb #e522b8b6
+def is_denied(
+    text: str,
+    d: Diagnosis,
+    section: Section,  # in which it stands
+) -> bool:
+    "Whether the report says of a diagnosis that it is not there, or another person's."
+    cues = [c for c in find_cues(text[d.start : d.end]) if c.kind != "pseudo"]
+    words = [m for m in re.finditer(r"\w+", text[d.start : d.end]) if not any(c.start <= m.start() < c.end for c in cues)]
+    said = assertions(text, [(d.start + m.start(), d.start + m.end()) for m in (words[:1] + words[-1:])], [section])
+    return set(said) <= ({"negated"} if (d.code or "")[:1] in ("O", "P", "Z") else {"negated", "family"})
+
 # %% ../nbs/04_diagnoses.ipynb #ddcacb53
 FIRST_STOP = re.compile(r"(?<=[a-z)])[.:](?:\s|$)")
 
 def _stated(text: str, sections: list[Section], wanted: str, similarity: float) -> Iterator[Diagnosis]:
-    "The diagnoses of the sections of one name, without what is only considered."
+    "The diagnoses of the sections of one name, without what is only considered or denied."
     considered = [m.span() for m in CONSIDERED.finditer(text)]
     for s in sections:
         if s.name != wanted or is_differential(s.heading): continue
@@ -207,7 +220,7 @@ def _stated(text: str, sections: list[Section], wanted: str, similarity: float) 
             b = min([b, *(at for at, _ in considered if a < at < b)])
             if wanted == "impression" and not printed_code(text[a:b]): b = a + len(FIRST_STOP.split(text[a:b])[0])
             d = read_diagnosis(text, a, b, similarity)
-            if d and (wanted == "diagnosis" or d.code): yield d
+            if d and (wanted == "diagnosis" or d.code) and not is_denied(text, d, s): yield d
 
 def find_diagnoses(
     text: str,

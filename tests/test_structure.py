@@ -172,6 +172,31 @@ def test_an_addendums_own_impression_is_a_section_after_the_first(dated):
     assert found[4] == ("other", "The earlier CT was made available.") and found[-1][0] == "signature"
 
 
+@pytest.mark.parametrize("mark", ["*** ADDENDUM #1 ***\n", "ADDENDUM 03/04/2021 14:22: ", "Addendum (Dr. Jones): ", "Addendum by Dr. Jones on 12 March 2021:\n", "ADDENDUM 03/04/2021 "])
+def test_an_addendum_below_the_signature_is_read(mark):
+    text = f"FINDINGS: Clear lungs.\nIMPRESSION: Normal.\nElectronically signed by: Dr. A. Smith\n\n{mark}New pneumothorax on the right."
+    found = [(s.name, text[s.start:s.end]) for s in find_sections(text)]
+    assert found[2:] == [("signature", "Dr. A. Smith"), ("other", "New pneumothorax on the right.")]
+
+
+@pytest.mark.parametrize("written", ["[HISTORY] cough [FINDINGS] clear [IMPRESSION] normal", "[HISTORY]\ncough\n[FINDINGS]\nclear\n[IMPRESSION]\nnormal", "<<HISTORY>>\ncough\n<<FINDINGS>>\nclear\n<<IMPRESSION>>\nnormal",
+                                     "• HISTORY\ncough\n• FINDINGS\nclear\n• IMPRESSION\nnormal", "1. HISTORY\ncough\n2. FINDINGS\nclear\n3. IMPRESSION\nnormal", "I. HISTORY\ncough\nII. FINDINGS\nclear\nIII. IMPRESSION\nnormal",
+                                     "history\ncough\n\nfindings\nclear\n\nimpression\nnormal", "history\ncough\nfindings\nclear\nimpression\nnormal", "Hx: cough\nO/E: clear\nIMPRESSION: normal"])
+def test_headings_in_brackets_with_numbers_bullets_or_in_small_letters(written):
+    found = [(s.name, written[s.start:s.end]) for s in find_sections(written)]
+    assert found == [("history", "cough"), ("examination" if "O/E" in written else "findings", "clear"), ("impression", "normal")]
+
+
+@pytest.mark.parametrize("text", ["FINDINGS: Seen by [NAME] on [DATE] in [HOSPITAL] for review.", "FINDINGS: We saw no acute bony injury, and of all the earlier\nfindings\nnone is left.", "FINDINGS: Three lesions are seen.\n1. Liver\n2. Spleen"])
+def test_what_is_no_heading_stays_in_its_section(text):
+    assert [(s.name, text[s.start:s.end]) for s in find_sections(text)] == [("findings", text.removeprefix("FINDINGS: "))]
+
+
+@pytest.mark.parametrize("text", ["57M with chest pain.\nTroponin positive.\nHas STEMI and diabetes.\nTo cath lab.", "cough for 3 days\nlungs clear\nrest"])
+def test_a_note_without_headings_is_no_header(text):
+    assert [(s.name, text[s.start:s.end]) for s in find_sections(text)] == [("other", text)]
+
+
 def test_assertion_agrees_with_labels_given_by_hand(monkeypatch):
     mtsamples(), aci_bench()   # skips where these are not at hand
     monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "bench")
@@ -180,6 +205,34 @@ def test_assertion_agrees_with_labels_given_by_hand(monkeypatch):
     labels = [label for *_, label in gold]
     assert min(labels.count(kind) for kind in set(labels)) >= 15 and len(set(labels)) == 6
     assert sum(our_assertion(*place) == label for *place, label in gold) / len(gold) >= 0.9
+
+
+def said_of(text):
+    from medllm_nb.concepts import find_concepts
+    return {m.text.lower(): m.assertion for m in find_concepts(text, find_sections(text))}
+
+
+@pytest.mark.parametrize("sentence,disease,wanted", [
+    ("The patient is negative for pneumonia.", "pneumonia", "negated"), ("Findings are negative for fracture.", "fracture", "negated"), ("She is free of asthma.", "asthma", "negated"),
+    ("Lungs are free of pneumonia.", "pneumonia", "negated"), ("Pneumonia is negative.", "pneumonia", "negated"), ("The skin is absent of rash.", "rash", "negated"), ("Neg for DVT.", "dvt", "negated"),
+    ("Unlikely pneumonia.", "pneumonia", "negated"), ("This is unlikely to be pneumonia.", "pneumonia", "negated"), ("Low probability of pneumonia.", "pneumonia", "negated"),
+    ("I doubt pneumonia.", "pneumonia", "uncertain"), ("No doubt pneumonia.", "pneumonia", "present"), ("She no longer has asthma.", "asthma", "historical"), ("Pneumonia has cleared.", "pneumonia", "historical"),
+    ("No chest pain, fever present.", "fever", "present"), ("No chest pain, fever present.", "chest pain", "negated"), ("No hypoglycemia, and neuropathy persists.", "neuropathy", "present"),
+    ("No cough, fever, or rash present.", "fever", "negated"), ("No cough, fever, or rash present.", "rash", "negated"), ("No cough, fever not present.", "fever", "negated"), ("No cough, fever at present.", "fever", "negated"),
+    ("Father with diabetes and patient has asthma.", "asthma", "present"), ("Father with diabetes and the patient has asthma.", "diabetes", "family"), ("Father with diabetes and asthma.", "asthma", "family")])
+def test_what_a_sentence_says_of_a_disease(sentence, disease, wanted):
+    assert said_of(f"FINDINGS: {sentence}")[disease] == wanted
+
+
+@pytest.mark.parametrize("written,wanted", [
+    ("IMPRESSION: Pneumonia (J18.9) was excluded.", []), ("IMPRESSION: No pneumonia (J18.9).", []), ("IMPRESSION:\n1. No evidence of gout (M10.9).\n2. Asthma.", ["Asthma"]),
+    ("IMPRESSION: No urinary tract infection.", []), ("DIAGNOSIS: No evidence of pneumonia", []), ("DIAGNOSIS:\n1. Pneumonia, ruled out\n2. Gout", ["Gout"]), ("DIAGNOSIS: Gout in her father", []),
+    ("DIAGNOSIS: Gastritis without bleeding (K29.70)", ["Gastritis without bleeding"]), ("DIAGNOSIS: Non-Hodgkin lymphoma", ["Non-Hodgkin lymphoma"]), ("DIAGNOSIS: Non Hodgkin lymphoma", ["Non Hodgkin lymphoma"]),
+    ("DIAGNOSIS: Hyponatremia, resolved (E87.1)", ["Hyponatremia, resolved"]), ("DIAGNOSIS: Family history of breast cancer (Z80.3)", ["Family history of breast cancer"]),
+    ("DIAGNOSIS: Acquired absence of left breast (Z90.12)", ["Acquired absence of left breast"]), ("DIAGNOSIS: Lack of coordination (R27.8)", ["Lack of coordination"])])
+def test_what_a_report_denies_is_no_diagnosis_of_it(written, wanted):
+    text = f"HISTORY: The patient has pain.\n{written}"
+    assert [d.text for d in find_diagnoses(text, find_sections(text))] == wanted
 
 
 def test_most_codes_are_the_concept_that_a_person_reads_there(monkeypatch):
