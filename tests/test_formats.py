@@ -1,6 +1,9 @@
 "Damaged and hostile files of every format: each is read or refused with its reason, never anything else."
 import base64
 import email.message
+import email.mime.application
+import email.mime.multipart
+import email.mime.text
 import io
 import json
 import zipfile
@@ -8,11 +11,14 @@ from email import policy
 
 import docx
 import pytest
+from docx.oxml import parse_xml
+from docx.oxml.ns import nsdecls
 from hypothesis import HealthCheck, given, settings, strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 from reportlab.lib.pdfencrypt import StandardEncryption
+from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from medllm_nb.core import load_key, read_records
@@ -296,3 +302,77 @@ def test_mutated_bytes_are_read_or_refused_never_a_crash(seed, cut, edits):
     try: contents = read_content(bytes(content), name, QUICK)
     except IngestError as e: assert e.kind and NAME not in str(e)
     else: assert all(isinstance(e, IngestError) and NAME not in str(e) for e in contents.problems)
+
+
+def part(text, kind="plain", name=None):
+    made = email.mime.text.MIMEText(text, kind)
+    if name: made.add_header("Content-Disposition", "attachment", filename=name)
+    return made
+
+
+def around(kind, *parts, **params):
+    made = email.mime.multipart.MIMEMultipart(kind, **params)
+    for inner in parts: made.attach(inner)
+    return made
+
+
+def texts(content, name):
+    contents = read_content(content, name)
+    return [page.text for found in contents.found for page in found.pages], contents.problems
+
+
+@pytest.mark.parametrize("make", [
+    lambda a: around("signed", around("mixed", part(TEXT), a), email.mime.application.MIMEApplication(b"x" * 200, "pkcs7-signature", name="smime.p7s")),
+    lambda a: around("mixed", around("alternative", part(TEXT), around("mixed", part(f"<p>{TEXT}", "html"), a))),
+    lambda a: a])
+def test_an_attachment_is_found_wherever_a_mail_program_puts_it(make):
+    message = make(part("Attached: the spleen is normal, no focal lesion is seen.", name="r.txt"))
+    message["From"] = "ward@example.org"
+    found, problems = texts(message.as_bytes(), "a.eml")
+    assert "the spleen is normal" in found[-1] and not problems and sum("Right lower lobe" in f for f in found) <= 1
+
+
+def test_word_text_in_controls_insertions_boxes_and_inner_tables_is_read():
+    document = docx.Document()
+    paragraph = document.add_paragraph("The lungs are clear.")
+    for inner in ("<w:ins {} w:id='1' w:author='x'><w:r><w:t>Inserted.</w:t></w:r></w:ins>", "<w:sdt {}><w:sdtContent><w:r><w:t>Chosen.</w:t></w:r></w:sdtContent></w:sdt>",
+                  "<w:del {} w:id='2' w:author='x'><w:r><w:delText>Deleted.</w:delText></w:r></w:del>", "<w:r {}><w:pict><w:txbxContent><w:p><w:r><w:t>Boxed.</w:t></w:r></w:p></w:txbxContent></w:pict></w:r>"):
+        paragraph._p.append(parse_xml(inner.format(nsdecls("w"))))
+    document.add_table(1, 1).cell(0, 0).add_table(1, 1).cell(0, 0).text = "Nested."
+    document.save(buffer := io.BytesIO())
+    text = texts(buffer.getvalue(), "a.docx")[0][0]
+    assert all(text.count(word) == 1 for word in ("clear.", "Inserted.", "Chosen.", "Boxed.", "Nested.")) and "Deleted" not in text
+
+
+def bundle(*resources):
+    return json.dumps({"resourceType": "Bundle", "type": "collection", "entry": [{"fullUrl": f"http://s/{r['resourceType']}/{r['id']}", "resource": r} for r in resources]}).encode()
+
+
+def test_a_bundles_panels_and_linked_documents_are_read():
+    code = lambda text: {"status": "final", "code": {"text": text}}
+    panel = {"resourceType": "Observation", "id": "o1", **code("BMP"), "hasMember": [{"reference": "Observation/o2"}, {"reference": "Observation/o1"}]}
+    potassium = {"resourceType": "Observation", "id": "o2", **code("Potassium"), "valueQuantity": {"value": 5.9, "unit": "mmol/L"}}
+    report = {"resourceType": "DiagnosticReport", "id": "r", **code("Labs"), "result": [{"reference": "Observation/o1"}]}
+    found, problems = texts(bundle(report, panel, potassium), "a.json")
+    assert "Potassium 5.9 mmol/L" in found[0] and not problems
+    note = {"resourceType": "DocumentReference", "id": "d", "status": "current", "content": [{"attachment": {"url": "Binary/b"}}, {"attachment": {"url": "Binary/elsewhere"}}]}
+    page = {"resourceType": "Binary", "id": "b", "contentType": "application/xhtml+xml", "data": base64.b64encode(f"<div><p>{TEXT}</p></div>".encode()).decode()}
+    found, problems = texts(bundle(note, page), "a.json")
+    assert "Right lower lobe" in found[-1] and [p.kind for p in problems] == ["attachment elsewhere"]
+
+
+@pytest.mark.parametrize("form", ["^TEXT^plain^Base64^" + base64.b64encode(b"The spleen is normal.").decode(), "^TEXT^TXT^Hex^" + b"The spleen is normal.".hex(), "^TEXT^TXT^A^The spleen is normal."])
+def test_documents_in_hl7_are_read_in_every_encoding(form):
+    message = f"MSH|^~\\&|LAB|H|||20240314||ORU^R01|1|P|2.5\rOBR|1|||71020^CT\rOBX|1|ED|x^Doc||{form}\r"
+    assert texts(message.encode(), "a.hl7")[0][-1] == "The spleen is normal."
+
+
+def test_a_stamped_scan_is_read_by_ocr():
+    scan = Image.new("L", (1240, 700), 255)
+    for i, line in enumerate(["CT chest shows a nodule of 9 mm", "in the left lower lobe.", "Follow up in three months is advised."]): ImageDraw.Draw(scan).text((80, 80 + 70 * i), line, fill=0, font=ImageFont.load_default(40))
+    canvas = Canvas(buffer := io.BytesIO(), pagesize=(595, 400))
+    canvas.drawImage(ImageReader(scan), 0, 20, 595, 336)
+    canvas.drawString(20, 385, "From: Springfield General Hospital Fax  14 March 2024 10:22  Page 1 of 2")
+    canvas.save()
+    text = texts(buffer.getvalue(), "a.pdf")[0][0]
+    assert "nodule" in text and "Springfield" in text
