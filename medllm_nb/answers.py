@@ -7,11 +7,15 @@ __all__ = ['HIGH', 'LOW', 'NEGATION', 'JUDGEMENT', 'PRINTED_FLAG', 'VERDICT', 'R
            'DIAGNOSIS_LINE', 'DIAGNOSIS_SAID', 'CODE_SHAPE', 'SENTENCE_END', 'BARE_CODE', 'INVENTED_CODE',
            'FILLER_WORDS', 'EDGES', 'NOT_STATED', 'ABSTAINS', 'verdict', 'LabClaim', 'claims_of_line', 'lab_claims',
            'parse_labs_answer', 'diagnosis_phrase', 'whole_code', 'parse_diagnosis_answer', 'parse_codes_answer',
-           'abstains']
+           'abstains', 'topics', 'quoted_topic']
 
 # %% ../nbs/05_answers.ipynb #f177a956
 import re
+from functools import lru_cache
+from importlib.resources import files
 from typing import NamedTuple
+
+import yaml
 
 from .diagnoses import printed_code
 from .labs import name_pattern, parse_number, test_names
@@ -138,3 +142,17 @@ def abstains(
 ) -> bool:
     "Whether an answer says that the report does not state what was asked."
     return bool(ABSTAINS.search(text))
+
+# %% ../nbs/05_answers.ipynb #befd7423
+@lru_cache(1)
+def topics() -> dict:
+    "`topics`: by what is asked for, its label, what answers and what touches it; `tests`: what else names a test."
+    return yaml.safe_load((files("medllm_nb") / "data" / "topics.yaml").read_text())
+
+def quoted_topic(
+    text: str,  # an answer
+) -> str:
+    "What an answer quotes of a topic: penicillin of 'Allergies: penicillin'; empty for another answer."
+    labels = "|".join(re.escape(t["label"]) for t in topics()["topics"].values())
+    said = re.match(rf"\s*(?:{labels}): (?=\S)", text)
+    return text[said.end() :] if said else ""

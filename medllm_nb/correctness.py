@@ -15,7 +15,7 @@ from functools import lru_cache
 from statistics import mean
 from typing import Callable
 
-from .answers import DIAGNOSIS_LINE, abstains, diagnosis_phrase, lab_claims, parse_codes_answer, parse_diagnosis_answer, parse_labs_answer
+from .answers import DIAGNOSIS_LINE, abstains, diagnosis_phrase, lab_claims, parse_codes_answer, parse_diagnosis_answer, parse_labs_answer, quoted_topic
 from .diagnoses import diagnosis_words, matched_code
 from .labs import find_labs
 from .tasks import items, plain
@@ -75,7 +75,7 @@ def format_reward(
     if task == "abnormal_labs": return 1.0 if len(lines) == 1 and ALL_NORMAL.search(answer) else share([bool(LAB_LINE.match(x)) for x in lines])
     if task == "coding": return share([bool(CODE_LINE.match(x)) for x in lines])
     if task in LISTED: return share([bool(ITEM_LINE.match(x)) for x in lines])
-    return float(varied(answer, 3))
+    return float(varied(answer, 2 if task == "question" else 3))  # Allergies: latex.
 
 # %% ../nbs/10_correctness.ipynb #526640d7
 @lru_cache(8192)
@@ -187,7 +187,8 @@ def wording_reward(answer: str, reference: str) -> float:
 
 # %% ../nbs/10_correctness.ipynb #a6d0219c
 def value_reward(answer: str, reference: str) -> float:
-    "Half for the value of the test asked for, half for its flag, divided by the number of values that the answer gives. In [0, 1]."
+    "Half for the value of the test asked for, half for its flag, divided by the number of values that the answer gives; for a topic the likeness of wording. In [0, 1]."
+    if topic := quoted_topic(reference): return wording_reward(quoted_topic(answer) or answer, topic)
     truth = lab_claims(reference)
     if not truth: return wording_reward(answer, reference)
     given = set(lab_claims(answer))

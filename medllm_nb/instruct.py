@@ -17,7 +17,9 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Iterable
 
-from .answers import NOT_STATED, lab_claims, parse_diagnosis_answer, parse_labs_answer
+from tqdm.auto import tqdm
+
+from .answers import NOT_STATED, lab_claims, parse_diagnosis_answer, parse_labs_answer, quoted_topic
 from .core import (Evidence, Example, Message, StructuredReport, content_id, load_params, project_root, read_records,
                             write_aside, write_json, write_records)
 from .engine import map_items
@@ -43,7 +45,7 @@ def gives_away(
 # %% ../nbs/05_instruct.ipynb #073e3f41
 NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
 CODES = re.compile(r"\b[A-TV-Z]\d[0-9A-Z](?:\.[0-9A-Z]{1,4})?\b|ICD-10(?:-CM)?|\b10[\^*]\d{1,2}\b")
-FRAME = {"diagnosis": r"^Reasoning: |\bLabs: .*|^Diagnosis: | \(ICD-10-CM \S+\)$", "coding": r": \S+$", "abnormal_labs": r".+", "question": r".+",
+FRAME = {"diagnosis": r"^Reasoning: |\bLabs: .*|^Diagnosis: | \(ICD-10-CM \S+\)$", "coding": r": \S+$", "abnormal_labs": r".+", "question": r"^.+: (?:low|high|normal)\b.*$",
          "explanation": r"^Your report names |: .*?(?:What comes next: |$)"}
 FRAME["conversation"] = FRAME["diagnosis"]
 CONCLUDED = {"diagnosis": r"(?m)^Diagnosis: .*", "conversation": r"(?m)^Diagnosis: .*", "differential": r"(?s).+", "recommendations": r"(?s).+"}
@@ -59,6 +61,7 @@ def quotes(
     answer: str,  # in the form that `05_tasks` gives it
 ) -> list[str]:
     "What an answer takes over from its report, in sentences and lines."
+    if topic := quoted_topic(answer): answer, task = topic, ""
     said = re.sub(rf"(?m){FRAME[task]}", "\n", answer) if task in FRAME else answer
     return [part for part in re.split(r"(?<=[.!?])\s+|\n", said) if plain(part)]
 
@@ -67,6 +70,7 @@ def results(
     answer: str,  # in the form that `05_tasks` gives it
 ) -> set[tuple[str, float | None]]:
     "The lab results that an answer computes on, as (test, value)."
+    if quoted_topic(answer): return set()
     if task not in ("abnormal_labs", "question"): answer = "\n".join(re.findall(r"\bLabs: (.*)", answer)) if task in ("diagnosis", "conversation") else ""
     return {(c.name, c.value) for c in lab_claims(answer)}
 
@@ -197,18 +201,22 @@ def near_pairs(
     permutations: int = 128,  # more find more pairs, slower
 ) -> list[tuple[str, str, float]]:
     "Pairs of ids whose exact similarity reaches the threshold, with it."
+    import numpy as np
     from datasketch import MinHash, MinHashLSH
+    from xxhash import xxh3_64_intdigest
     # MinHash may miss a pair just above the threshold, so it is asked for pairs well below it
-    index, sets, pairs = MinHashLSH(threshold=0.75 * threshold, num_perm=permutations), {}, []
-    for key in sorted(texts):
-        own = shingles(texts[key], words)
-        if not own: continue
-        sketch = MinHash(num_perm=permutations, seed=1)
-        sketch.update_batch([s.encode() for s in own])
+    index, held, pairs = MinHashLSH(threshold=0.75 * threshold, num_perm=permutations), {}, []
+    drawn = MinHash(permutations, seed=1).permutations
+    for key in tqdm(sorted(texts), desc="near-duplicates", unit="text", disable=len(texts) < 1000):
+        own = np.array(sorted(xxh3_64_intdigest(s.encode()) for s in shingles(texts[key], words)), dtype=np.uint64)
+        if not own.size: continue
+        sketch = MinHash(permutations, seed=1, permutations=drawn, scheme="affine32", hashfunc=lambda number: number & 0xFFFFFFFF)
+        sketch.update_batch(own.tolist())
         for other in sorted(index.query(sketch)):
-            if (alike := jaccard(own, sets[other])) >= threshold: pairs.append((other, key, alike))
+            shared = np.intersect1d(own, held[other], assume_unique=True).size
+            if (alike := shared / (own.size + held[other].size - shared)) >= threshold: pairs.append((other, key, alike))
         index.insert(key, sketch)
-        sets[key] = own
+        held[key] = own
     return pairs
 
 # %% ../nbs/05_instruct.ipynb #aa646fed
@@ -297,7 +305,7 @@ def card_table(
         report, answer = known.get(e.report_id), e.completion[0].content
         first = report.diagnoses[0] if report and report.diagnoses else None
         diagnosis = spoken.setdefault(first.code or plain(first.text), " ".join([first.code or "", *first.text.split()]).strip()) if first else "none found"
-        labs = " and ".join(sorted({flag for _, flag in parse_labs_answer(answer)})) or "normal" if e.task in ("abnormal_labs", "question") else ""
+        labs = " and ".join(sorted({flag for _, flag in parse_labs_answer(answer)})) or "normal" if e.task == "abnormal_labs" or e.task == "question" and not quoted_topic(answer) else ""
         return {"task": e.task, "specialty": e.specialty, "patient": e.patient_key, "report": e.report_id, "diagnosis": diagnosis, "labs": labs,
                 "prompt": chars(e) - len(answer), "answer": len(answer)}
     return pd.DataFrame(map(row, examples))

@@ -237,7 +237,7 @@ def is_right(
     if answer.task == "abnormal_labs": return parse_labs_answer(text) == parse_labs_answer(reference) and format_reward(text, answer.task) > 0
     if answer.task == "coding": return parse_codes_answer(text) == parse_codes_answer(reference)
     if answer.task == "not_stated": return declines(text)
-    if answer.task == "question": return declines(text) if abstains(reference) else value_reward(text, reference) == 1
+    if answer.task == "question": return declines(text) if abstains(reference) else value_reward(text, reference) >= 0.9
     return None
 
 # %% ../nbs/12_metrics.ipynb #a4aa6609

@@ -16,7 +16,7 @@ from typing import Callable
 
 from pydantic import Field
 
-from .answers import LabClaim, abstains, lab_claims, parse_codes_answer, parse_diagnosis_answer, parse_labs_answer
+from .answers import LabClaim, abstains, lab_claims, parse_codes_answer, parse_diagnosis_answer, parse_labs_answer, quoted_topic
 from .assertion import assertion_of, clauses
 from .core import Example, StageParams
 from .correctness import ALL_NORMAL, REASONED, code_likeness, correctness_reward, declines, format_reward, reasoning_of, share
@@ -70,6 +70,7 @@ def consistency_reward(
         grounds = reasoning_of(answer)
         stated = any(flag_checks(grounds, shown)) or any(quoted(c, shown) for c in statements(grounds))
         return share([stated, *flag_checks(grounds, shown), *denials, *names_agree(answer)])
+    if topic := quoted_topic(answer): return float(quoted(topic, shown))
     if task in ("abnormal_labs", "question"): return share(flag_checks(answer, shown) + denials)
     return 1.0 if not denials else 0.0
 
@@ -82,7 +83,7 @@ def quoted(
     "Whether a statement stands in the report, give or take a slip of the pen (rapidfuzz)."
     from rapidfuzz import fuzz
     said, whole = plain(statement), plain(shown)
-    return len(said) >= 6 and len(said) <= len(whole) and fuzz.partial_ratio(said, whole) >= least
+    return len(said) >= 4 and len(said) <= len(whole) and fuzz.partial_ratio(said, whole) >= least
 
 # %% ../nbs/10_reward.ipynb #ae4487ab
 def conclusion(
@@ -96,7 +97,7 @@ def conclusion(
         return code or diagnosis_words(name) or None
     if task == "abnormal_labs": return frozenset(parse_labs_answer(answer)) or ("none" if ALL_NORMAL.search(answer) else None)
     if task == "coding": return frozenset(parse_codes_answer(answer)) or None
-    if task == "question": return frozenset((c.name, c.value) for c in lab_claims(answer)) or None
+    if task == "question" and not quoted_topic(answer): return frozenset((c.name, c.value) for c in lab_claims(answer)) or None
     return plain(answer) or None
 
 def agreement_rewards(
@@ -131,6 +132,7 @@ def groundedness_reward(
     if declines(answer): return 1.0
     if not plain(answer): return 0.0
     if task == "recommendations": return 1.0
+    if topic := quoted_topic(answer): return float(quoted(topic, shown))
     claims, known = lab_claims(answer), numbers(shown)
     checks = lab_grounds(claims, shown) + [n in known for n in sorted(numbers(CONCLUSION.sub(" ", answer)))]
     if task in REASONED: checks += finding_grounds(answer, shown)
@@ -212,13 +214,14 @@ def rewards(
     "Every reward of one answer, by name, its originality and whether it ended; ranges as in `RANGES`."
     answer, shown = answer.strip(), report_of(prompt)
     right = correctness_reward(answer, reference, task, shown)
+    quoting = quoted_topic(reference) and len(answer) <= 1.5 * len(reference)
     parts = {"correctness": right, "groundedness": groundedness_reward(answer, shown, task),
              "consistency": consistency_reward(answer, shown, task), "format": format_reward(answer, task),
              "length": length_reward(answer, reference), "agreement": agreement}
     # an evasion earns nothing for its good form
     if declines(answer) and not abstains(reference): parts = dict.fromkeys(parts, 0.0)
     judged = abstention_reward(answer, reference, right) if task in SCORED else right - (not plain(answer)) / 2
-    return parts | {"abstention": judged, "originality": originality(answer, prompt), "ended": float(ended)}
+    return parts | {"abstention": judged, "originality": 1.0 if quoting else originality(answer, prompt), "ended": float(ended)}
 
 def total(
     parts: dict[str, float],  # as `rewards` gives them

@@ -8,7 +8,7 @@ import yaml
 from medllm_nb.core import DeidReport, Example, Message, StructuredReport, read_records, write_records
 from medllm_nb.instruct import check_answer, make_example, run_instruct, unsupported, write_jsonl
 from medllm_nb.structure import structure_report
-from medllm_nb.tasks import TASKS, InstructParams, NoExample, draft_not_stated
+from medllm_nb.tasks import TASKS, InstructParams, NoExample, draft_not_stated, draft_question
 
 REPORT = """DISCHARGE SUMMARY
 HOSPITAL COURSE: Weakness for two days. Takes spironolactone. Seen {n} times in the ward {words}.
@@ -99,6 +99,24 @@ def test_what_is_charted_in_shorthand_is_never_called_unstated(said, never_asked
         try: asked.add(draft_not_stated(report, EVERYTHING).fill["topic"])
         except NoExample: pass
     assert asked and never_asked not in asked
+
+
+@pytest.mark.parametrize("topic, said", [
+    ("allergies", "ALLERGIES: Penicillin."), ("allergies", "NKDA."), ("the patient's medications", "MEDICATIONS: Calcium 600 mg daily, warfarin 5 mg."),
+    ("a smoking history", "He smokes a pack a day."), ("the family history", "Her mother had a stroke."), ("the blood pressure", "BP 150/90."), ("alcohol use", "Denies alcohol.")])
+def test_each_topic_that_may_be_unstated_is_also_asked_where_it_stands(topic, said):
+    made = {}
+    for n in range(40):
+        text = f"HISTORY: Cough for days.\n{said}\nFINDINGS: Lungs are clear and the heart is normal."
+        report = structure_report(DeidReport(report_id=f"s{n}", patient_key="p", format="txt", text=text))
+        made[draft_question(report, EVERYTHING).fill["topic"]] = make_example(report, "question", EVERYTHING).completion[0].content
+    assert list(made) == [topic] and made[topic].rstrip(".").endswith(said.split(": ")[-1].rstrip("."))
+
+
+def test_a_topic_is_not_asked_where_a_second_sentence_may_speak_of_it():
+    for said in ("He smokes. One pack lasts a week.", "BP 150/90, later BP 130/80.", "ALLERGIES: Latex.\nPLAN: Rest.\nALLERGIES: Penicillin.", "ALLERGIES: Not documented.", "PLAN: Stop smoking."):
+        report = structure_report(DeidReport(report_id="s1", patient_key="p", format="txt", text=f"HISTORY: Cough for days.\n{said}"))
+        with pytest.raises(NoExample, match="nothing to ask for"): draft_question(report, EVERYTHING)
 
 
 def test_feedback_passes_the_gate_where_its_report_is_known(tmp_path):

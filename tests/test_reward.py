@@ -108,6 +108,15 @@ def test_every_fault_costs_something(worse):
     assert worth(worse(right), "diagnosis") < worth(right, "diagnosis") - 0.01
 
 
+def test_an_answer_that_quotes_a_topic_is_worth_its_likeness_to_it():
+    prompt = "What do you know of the patient's medications?\n\nReport:\nHISTORY: Cough.\nMEDICATIONS: Calcium 600 mg daily, warfarin 5 mg at night, metoprolol 50 mg twice a day.\nLABS: Calcium 9.2 mg/dL (8.5-10.5)"
+    reference = "Medications: " + prompt.partition("MEDICATIONS: ")[2].partition("\n")[0]
+    worth = lambda answer: total(rewards(answer, reference, "question", prompt, 1.0))
+    right, without_label, half, wrong = worth(reference), worth(reference.partition(": ")[2]), worth("Medications: Calcium 600 mg daily."), worth("Medications: Aspirin 100 mg.")
+    assert right == pytest.approx(1) and right > without_label > half > wrong and wrong < 0
+    assert worth(prompt) < half and worth("Not stated in the report.") == pytest.approx(0)
+
+
 @settings(max_examples=60, deadline=None)
 @given(*[st.sampled_from(["E87.5", "E87.6", "E87.70", "I10", "C50.911", "S52.501A", "J18.9", "Z99.99", ""])] * 2)
 def test_likeness_of_codes_is_symmetric_and_full_only_for_the_same(a, b):
