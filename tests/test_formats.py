@@ -376,3 +376,81 @@ def test_a_stamped_scan_is_read_by_ocr():
     canvas.save()
     text = texts(buffer.getvalue(), "a.pdf")[0][0]
     assert "nodule" in text and "Springfield" in text
+
+
+def drawn(make):
+    "A PDF of one page as `make` draws it."
+    canvas = Canvas(buffer := io.BytesIO(), pagesize=(595, 842))
+    make(canvas)
+    canvas.save()
+    return buffer.getvalue()
+
+
+def text_scan(*lines, size=(1240, 700)):
+    scan = Image.new("L", size, 255)
+    for i, line in enumerate(lines): ImageDraw.Draw(scan).text((80, 80 + 70 * i), line, fill=0, font=ImageFont.load_default(40))
+    return scan
+
+
+def saved(image, kind="PNG"):
+    image.save(buffer := io.BytesIO(), kind)
+    return buffer.getvalue()
+
+
+CHEST = ("CT chest shows a nodule of 9 mm", "in the left lower lobe.", "Follow up in three months is advised.")
+TYPED = "/Helv 10 Tf 0 g"
+
+
+def filled_form(canvas):
+    form = canvas.acroForm
+    canvas.drawString(72, 720, "Hemoglobin:")
+    canvas.drawString(300, 720, "g/dL")
+    form.textfield(name="Text1", x=150, y=714, width=100, height=20, value="9.1")
+    form.textfield(name="secret", x=150, y=744, width=100, height=20, value="hunter2", fieldFlags="password")
+    form.textfield(name="script", x=150, y=774, width=100, height=20, value="v1.2", annotationFlags="print hidden")
+    for x, name, chosen in ((72, "left", True), (172, "right", False)):
+        form.radio(name="side", value=name, selected=chosen, x=x, y=688, size=14)
+        canvas.drawString(x + 18, 690, name)
+    canvas.drawString(72, 650, "Plan:")
+    canvas.freeTextAnnotation("Levofloxacin 500 mg", Rect=[110, 645, 300, 665], DA=TYPED, addtopage=1)
+    canvas.drawString(72, 600, "Right lower lobe pneumonia.")
+    canvas.highlightAnnotation("Right lower lobe pneumonia.", Rect=[70, 595, 260, 612], QuadPoints=[70, 612, 260, 612, 70, 595, 260, 595], addtopage=1)
+    canvas.textAnnotation("Compare with 2019.", Rect=[500, 600, 520, 620], addtopage=1)
+
+
+def test_what_was_filled_in_a_pdf_stands_at_its_place_and_what_is_hidden_does_not():
+    (text,), problems = texts(drawn(filled_form), "a.pdf")
+    assert text.split("\n") == ["Hemoglobin: 9.1 g/dL", "[x] left [ ] right", "Plan: Levofloxacin 500 mg", "Right lower lobe pneumonia.", "Remark: Compare with 2019."] and not problems
+
+
+def test_a_form_over_a_scan_and_a_form_without_print_are_read():
+    def scanned(canvas):
+        canvas.drawImage(ImageReader(text_scan(*CHEST)), 0, 420, 595, 336)
+        canvas.acroForm.textfield(name="a.add", tooltip="Addendum", x=72, y=300, width=300, height=20, value="Compared with 2019: new.")
+        canvas.textAnnotation("Call the ward.", Rect=[400, 300, 420, 320], addtopage=1)
+    (text,), _ = texts(drawn(scanned), "a.pdf")
+    assert "nodule" in text and text.count("Compared with 2019") == 1 and text.count("Call the ward.") == 1
+
+    def bare(canvas):
+        canvas.rect(10, 10, 20, 20)
+        canvas.acroForm.textfield(name="Impression", x=72, y=600, width=300, height=20, value="Right lower lobe pneumonia, follow-up.")
+        for y, name in ((500, "Smoker"), (470, "Diabetes")): canvas.acroForm.checkbox(name=name, checked=name == "Smoker", x=72, y=y, size=14)
+    assert texts(drawn(bare), "a.pdf")[0] == ["Impression: Right lower lobe pneumonia, follow-up.\nSmoker: [x]"]
+
+
+def test_a_form_that_only_adobe_shows_is_refused_with_what_to_do():
+    xfa = b"""%PDF-1.7
+1 0 obj <</Type/Catalog/Pages 2 0 R/NeedsRendering true/AcroForm<</Fields[]/XFA 4 0 R>>>> endobj
+2 0 obj <</Type/Pages/Kids[3 0 R]/Count 1>> endobj
+3 0 obj <</Type/Page/Parent 2 0 R/MediaBox[0 0 300 300]/Contents 5 0 R/Resources<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>>> endobj
+4 0 obj <</Length 11>> stream
+<xdp></xdp>
+endstream endobj
+5 0 obj <</Length 94>> stream
+BT /F1 12 Tf 20 200 Td (Please wait. If this message is not eventually replaced, upgrade) Tj ET
+endstream endobj
+trailer <</Root 1 0 R/Size 6>>
+%%EOF"""
+    for form in (xfa, xfa.replace(b"/NeedsRendering true", b"")):
+        with pytest.raises(IngestError, match="XFA form: .* print it to PDF"): read_content(form, "a.pdf")
+    assert "Please wait" in texts(xfa.replace(b"/XFA 4 0 R", b""), "a.pdf")[0][0]
