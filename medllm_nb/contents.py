@@ -77,7 +77,7 @@ class Budget:
 class Inner(NamedTuple):
     "How what lies in a file is opened."
     params: IngestParams
-    take: Callable[[int, int, int], None]  # books members, the bytes they will have and those they have now
+    take: Callable[..., None]  # books members, the bytes they will have and those they have now: `Budget.take` at a depth
     read: Callable[[bytes, str], Contents]  # by content, and name for the suffix of text files
 
 # %% ../nbs/02_contents.ipynb #2d69b0b5

@@ -2,6 +2,7 @@
 import base64
 import email.message
 import email.mime.application
+import email.mime.image
 import email.mime.multipart
 import email.mime.text
 import io
@@ -454,3 +455,119 @@ trailer <</Root 1 0 R/Size 6>>
     for form in (xfa, xfa.replace(b"/NeedsRendering true", b"")):
         with pytest.raises(IngestError, match="XFA form: .* print it to PDF"): read_content(form, "a.pdf")
     assert "Please wait" in texts(xfa.replace(b"/XFA 4 0 R", b""), "a.pdf")[0][0]
+
+
+def pasted_mail(*pictures, octets=False):
+    "A mail whose HTML shows pictures by their content id."
+    page = part("<p>See the scan." + "".join(f"<img src='cid:p{i}'>" for i in range(len(pictures))), "html")
+    shown = []
+    for number, picture in enumerate(pictures):
+        made = email.mime.application.MIMEApplication(picture, name=f"image{number}.png") if octets else email.mime.image.MIMEImage(picture, "png")
+        made["Content-ID"] = f"<p{number}>"
+        made.add_header("Content-Disposition", "inline")
+        shown.append(made)
+    message = around("related", around("alternative", part("See the scan."), page), *shown)
+    message["From"], message["Message-ID"] = "ward@example.org", "<1@example.org>"
+    return message.as_bytes()
+
+
+@pytest.mark.parametrize("octets", [False, True])
+def test_a_scan_pasted_into_a_mail_is_read_and_its_logos_are_not(octets, monkeypatch):
+    from medllm_nb import pdf as reader
+    read, sizes = reader.read_page, []
+    monkeypatch.setattr(reader, "read_page", lambda image, params: sizes.append(image.size) or read(image, params))
+    logos = [saved(text_scan("Springfield", size=size)) for size in ((400, 200), (1200, 150), (64, 64))]
+    found, problems = texts(pasted_mail(logos[0], saved(text_scan(*CHEST)), *logos[1:], octets=octets), "a.eml")
+    assert len(found) == 1 and "left lower lobe" in found[0] and not problems and sizes == [(1240, 700)]
+
+
+def test_a_scan_pasted_into_word_rtf_or_html_is_its_last_page_and_a_photograph_is_counted():
+    scan, photo = saved(text_scan(*CHEST)), saved(Image.radial_gradient("L").resize((900, 900)))
+    document = docx.Document()
+    document.add_paragraph("See the scan.")
+    for picture in (scan, photo): document.add_picture(io.BytesIO(picture))
+    document.sections[0].header.paragraphs[0].add_run().add_picture(io.BytesIO(saved(text_scan("Springfield General Hospital", "Department of Radiology", "Chest Clinic"))))
+    document.save(buffer := io.BytesIO())
+    pict = lambda picture: rb"{\pict\pngblip\picscalex100" + b"\n" + picture.hex().encode() + b"}"
+    page = "<p>See the scan.</p>" + "".join(f'<img src="data:image/png;base64,{base64.b64encode(p).decode()}">' for p in (scan, photo))
+    for name, content in (("a.docx", buffer.getvalue()), ("a.rtf", rb"{\rtf1 See the scan." + pict(scan) + pict(photo) + b"}"), ("a.html", b"<html>" + page.encode())):
+        found, problems = texts(content, name)
+        assert len(found) == 2 and found[0].strip() == "See the scan." and "left lower lobe" in found[1], name
+        assert [p.kind for p in problems] == ["picture without text"], name
+
+
+def test_a_document_that_a_mail_program_puts_beside_the_layout_is_an_attachment():
+    made = email.mime.application.MIMEApplication(pdf(), "pdf", name="scan.pdf")
+    made["Content-ID"] = "<x@y>"
+    message = around("related", part("<p>See below", "html"), made)
+    message["From"], message["Message-ID"] = "ward@example.org", "<1@example.org>"
+    assert "Right lower lobe" in texts(message.as_bytes(), "a.eml")[0][0]
+
+
+OLE = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(500)
+ROW = "Impression: Right lower lobe pneumonia in the left hand export."
+
+
+def rezipped(content, change):
+    "A ZIP with each member as `change` makes it."
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return zipped([(m.filename, change(m.filename, archive.read(m))) for m in archive.infolist()])
+
+
+def entities(name, content):
+    "A document whose few entities unfold to gigabytes."
+    if name != "word/document.xml": return content
+    nested = "".join(f'<!ENTITY a{i} "{(f"&a{i - 1};" if i else "a") * 10}">' for i in range(9))
+    return f'<!DOCTYPE x [{nested}]><w:document {nsdecls("w")}><w:body><w:p><w:r><w:t>&a8;</w:t></w:r></w:p></w:body></w:document>'
+
+
+HOSTILE = {
+    "locked.docx": (lambda: OLE + "EncryptedPackage".encode("utf-16-le"), "password-protected file: .*without a password"),
+    "old.doc": (lambda: OLE + "WordDocument".encode("utf-16-le"), "unknown format: .*save it as DOCX"),
+    "old-word.txt": (lambda: OLE, "unknown format: .*save it as DOCX"),
+    "bomb.docx": (lambda: rezipped(word(), lambda name, content: content + b" " * 80_000_000 if name == "word/document.xml" else content), "zip bomb"),
+    "entities.docx": (lambda: rezipped(word(), entities), "broken file"),
+    "pages.tif": (lambda: pages_of_tiff(500), "too many pages: .*raise ingest.max_pages, or split it"),
+    "cut.png": (lambda: saved(text_scan(*CHEST))[:2000], "broken image: .*scan or export it again"),
+    "zero.pdf": (lambda: b"", "empty file"),
+    "quotes.csv": (lambda: f'mrn,note\n1,"{ROW}\n2,"{ROW}"\n'.encode(), "broken CSV: .*export it again"),
+    "cut.json": (lambda: json.dumps([{"text": ROW, "by": {"ward": "3"}}] * 9, indent=1).encode()[:-20], "broken JSON"),
+}
+
+
+def pages_of_tiff(number):
+    page = Image.new("1", (100, 100), 1)
+    page.save(buffer := io.BytesIO(), "TIFF", save_all=True, append_images=[page] * (number - 1))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_refused_with_what_to_do_alone_and_in_a_zip(name):
+    make, reason = HOSTILE[name]
+    content = make()
+    with pytest.raises(IngestError, match=reason): read_content(content, name)
+    found, problems = texts(zipped([(name, content), ("a.txt", TEXT)], zipfile.ZIP_STORED), "a.zip")
+    assert found == [TEXT] and len(problems) == 1 and "member 1: " in str(problems[0])
+
+
+def test_one_bad_line_or_row_is_counted_and_loses_no_other():
+    lines = "\n".join([json.dumps({"text": f"{ROW}\u2028One."}, ensure_ascii=False), '{"text": "cut', json.dumps({"note": "-", "text": f"{ROW} Two."}), "7"])
+    found, problems = texts(lines.encode(), "a.jsonl")
+    assert [f.split()[-1] for f in found] == ["One.", "Two."] and [str(p) for p in problems] == [f"broken JSON: line {n} is no whole object: export it again" for n in (2, 4)]
+    found, problems = texts("\n".join([json.dumps(report(conclusion=TEXT)), '{"resourceType": ', json.dumps(report(conclusion=TEXT))]).encode(), "a.ndjson")
+    assert len(found) == 2 and [p.kind for p in problems] == ["broken JSON"]
+    found, problems = texts(f"mrn,note\n1,{ROW}\n2,Lungs clear, no effusion.\n3,It's {ROW},,\n".encode(), "a.csv")
+    assert found == [ROW, f"It's {ROW}"] and [str(p) for p in problems] == ["broken CSV: row 2 has more cells than there are columns: export it again with its text in quotes"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"])
+def test_a_table_in_any_encoding_is_read(encoding):
+    text = "Fièvre à 38,5 °C – “pneumonie” du lobe inférieur droit, señor Müller"
+    assert texts(f'mrn;note\r\n1;"{text}"\r\n'.encode(encoding), "a.csv")[0] == [text]
+
+
+def test_the_table_of_formats_lists_every_reader():
+    from conftest import ROOT
+    from medllm_nb.formats import READERS
+    rows = [line.split("|")[1].strip(" `") for line in (ROOT / "nbs" / "02_formats.ipynb").read_text().replace('"', "\n").splitlines() if line.startswith("| `")]
+    assert rows == list(READERS)
