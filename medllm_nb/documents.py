@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'WORD', 'NOT_SHOWN', 'wide_encoding', 'decode_text', 'pick_columns', 'read_table', 'table_header',
-           'read_csv', 'load_json', 'load_lines', 'docx_lines', 'docx_margins', 'docx_notes', 'read_docx', 'tidy_rows',
-           'read_rtf', 'read_html', 'docx_pictures', 'rtf_pictures', 'html_pictures', 'letter']
+           'read_csv', 'load_json', 'load_lines', 'legacy_field', 'docx_lines', 'docx_margins', 'docx_notes',
+           'read_docx', 'tidy_rows', 'read_rtf', 'read_html', 'docx_pictures', 'rtf_pictures', 'html_pictures',
+           'letter']
 
 # %% ../nbs/02_documents.ipynb #c407aa59
 import base64, csv, io, json, re
@@ -117,6 +118,17 @@ def load_lines(text: str) -> tuple[list, list[IngestError]]:
 WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 NOT_SHOWN = {f"{WORD}moveFrom", f"{WORD}del", "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"}  # what was moved or deleted, and second copies
 
+def legacy_field(run) -> str:
+    "A box of an older form as `[x]` or `[ ]`, the entry shown of its list; empty for any other run."
+    value = lambda node, usual: usual if node is None else node.get(f"{WORD}val", usual)
+    for box in run.iter(f"{WORD}checkBox"):
+        state = box.find(f"{WORD}checked") if box.find(f"{WORD}checked") is not None else box.find(f"{WORD}default")
+        return "[ ]" if state is None or value(state, "1") in ("0", "false", "off") else "[x]"
+    for choice in run.iter(f"{WORD}ddList"):
+        entries, shown = [value(entry, "") for entry in choice.iter(f"{WORD}listEntry")], int(value(choice.find(f"{WORD}result"), "0"))
+        return entries[shown] if shown < len(entries) else ""
+    return ""
+
 def docx_lines(element) -> list[str]:
     "Paragraphs and table rows below an XML element of Word, in order: those in content controls, text boxes and inner tables, and insertions, too."
     from docx.text.run import Run
@@ -125,7 +137,7 @@ def docx_lines(element) -> list[str]:
     if tag == f"{WORD}p":
         inner, apart = set(element.iter()), NOT_SHOWN | {f"{WORD}txbxContent"}
         own = lambda kind: [node for node in element.iter(f"{WORD}{kind}") if not any(a.tag in apart for a in node.iterancestors() if a in inner)]
-        text, boxes = "".join(Run(run, None).text for run in own("r")), own("txbxContent")
+        text, boxes = "".join(Run(run, None).text + legacy_field(run) for run in own("r")), own("txbxContent")
         return [text, *(line for box in boxes for child in box for line in docx_lines(child))]
     if tag == f"{WORD}tr":
         cells = ["\n".join(line for child in cell for line in docx_lines(child)).strip() for cell in element.iter(f"{WORD}tc") if next(cell.iterancestors(f"{WORD}tr")) is element]
@@ -146,10 +158,11 @@ def docx_margins(
     return [text for text in dict.fromkeys(texts) if text]
 
 def docx_notes(document) -> list[str]:
-    "The lines of footnotes and endnotes."
+    "The lines of footnotes, endnotes and colleagues' remarks."
     from docx.oxml import parse_xml
-    parts = [rel.target_part for rel in document.part.rels.values() if rel.reltype.endswith(("/footnotes", "/endnotes"))]
-    return [line for part in parts for note in parse_xml(part.blob) if not note.get(f"{WORD}type") for line in docx_lines(note)]
+    parts = [(kind, rel.target_part) for rel in document.part.rels.values() if (kind := rel.reltype.split("/")[-1]) in ("footnotes", "endnotes", "comments")]
+    notes = [(kind, docx_lines(note)) for kind, part in parts for note in parse_xml(part.blob) if not note.get(f"{WORD}type")]
+    return ["Remark: " * (kind == "comments" and number == 0) + line for kind, lines in notes for number, line in enumerate(lines)]
 
 def read_docx(content: bytes) -> list[Page]:
     "The text of a DOCX file as one page, headers before it and footers after it."

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Callable
 
 from .contents import Budget, Contents, Found, Inner, quiet_libraries, refusing
+from .core import content_id
 from .documents import decode_text, docx_pictures, html_pictures, letter, load_json, read_csv, read_docx, read_html, read_rtf, read_table, rtf_pictures
-from .envelopes import read_mail, read_zip
+from .envelopes import read_mail, read_members, read_zip
 from .messages import is_fhir, read_dicom, read_fhir, read_hl7
 from .ocr import IngestError, IngestParams, Page
-from .pdf import read_image, read_pdf
+from .pdf import pdf_files, read_image, read_pdf
 
 # %% ../nbs/02_formats.ipynb #e8f104e7
 IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
@@ -103,10 +104,13 @@ def read_word(content: bytes, inner: Inner) -> Contents:
     inner.take(0, size, len(content), depth=0)  # a ZIP, but no envelope
     return letter("docx", read_docx(content), docx_pictures(content), inner.params)
 
-def read_pdf_file(content: bytes, params: IngestParams) -> Contents:
-    "A PDF as one report, whose format says whether OCR read a page of it."
-    pages = read_pdf(content, params)
-    return Contents([Found(pages, "pdf" if all(p.confidence is None for p in pages) else "scan-pdf")])
+def read_pdf_file(content: bytes, inner: Inner) -> Contents:
+    "A PDF as one report, whose format says whether OCR read a page of it, and the files attached to it."
+    pages, files = read_pdf(content, inner.params), pdf_files(content)
+    own = Found(pages, "pdf" if all(p.confidence is None for p in pages) else "scan-pdf", identity=content_id(content))
+    if files: inner.take(len(files), sum(len(data) for _, data in files), len(content))
+    within = read_members([(name, lambda data=data: data) for name, data in files], "attachment", inner)
+    return Contents([own, *within.found], within.problems, many=bool(files))
 
 READERS: dict[str, Callable[[bytes, Inner], Contents]] = {
     "txt": lambda content, inner: read_text(content),
@@ -115,7 +119,7 @@ READERS: dict[str, Callable[[bytes, Inner], Contents]] = {
     "docx": read_word,
     "rtf": lambda content, inner: letter("rtf", read_rtf(content), rtf_pictures(content), inner.params),
     "html": lambda content, inner: letter("html", read_html(text := decode_text(content)), html_pictures(text), inner.params),
-    "pdf": lambda content, inner: read_pdf_file(content, inner.params),
+    "pdf": read_pdf_file,
     "image": lambda content, inner: Contents([Found(read_image(content, inner.params), "image")]),
     "zip": read_zip,
     "email": read_mail,

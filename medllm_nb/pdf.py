@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['NO_REMARKS', 'STAMP', 'SCAN_SIDES', 'Filled', 'wide_text', 'field_text', 'filled_in', 'letters', 'place_of', 'named',
-           'with_filled', 'image_share', 'read_pdf_page', 'refuse_xfa', 'read_pdf', 'read_image', 'read_pictures']
+           'with_filled', 'image_share', 'read_pdf_page', 'refuse_xfa', 'read_pdf', 'pdf_files', 'read_image',
+           'read_pictures']
 
 # %% ../nbs/02_pdf.ipynb #c6a84796
 import io, re
@@ -170,6 +171,15 @@ def read_pdf(
             if document.get_formtype(): document.init_forms()
             return [read_pdf_page(page, params, document.formenv) for page in document]
     finally: document.close()
+
+# %% ../nbs/02_pdf.ipynb #0a0bdaca
+def pdf_files(content: bytes) -> list[tuple[str, bytes]]:
+    "Name and content of each file attached to a PDF."
+    import pypdfium2 as pdfium
+    with refusing("broken PDF", "a file attached to it is damaged: export it again"):
+        document = pdfium.PdfDocument(content)
+        try: return [(held.get_name(), bytes(held.get_data())) for held in map(document.get_attachment, range(document.count_attachments()))]
+        finally: document.close()
 
 # %% ../nbs/02_pdf.ipynb #228ce7de
 def read_image(

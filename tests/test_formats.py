@@ -22,7 +22,7 @@ from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from medllm_nb.core import load_key, read_records
+from medllm_nb.core import content_id, load_key, read_records
 from medllm_nb.formats import read_content
 from medllm_nb.ingest import IngestError, IngestParams, Quarantined, ReviewPage, Report, header_fields, name_key, read_file, read_report, run_ingest
 
@@ -571,3 +571,54 @@ def test_the_table_of_formats_lists_every_reader():
     from medllm_nb.formats import READERS
     rows = [line.split("|")[1].strip(" `") for line in (ROOT / "nbs" / "02_formats.ipynb").read_text().replace('"', "\n").splitlines() if line.startswith("| `")]
     assert rows == list(READERS)
+
+
+def with_files(content, *files):
+    "A PDF with files attached."
+    import pypdfium2
+    document = pypdfium2.PdfDocument(content)
+    for name, data in files: document.new_attachment(name).set_data(data)
+    document.save(buffer := io.BytesIO())
+    return buffer.getvalue()
+
+
+def test_files_attached_to_a_pdf_are_read_and_the_pdf_keeps_its_id(tmp_path):
+    portfolio = with_files(pdf(), ("letter.txt", TEXT.encode() + b" Again."), ("data.bin", bytes(range(99))))
+    reports, problems = reports_of(tmp_path, "a.pdf", portfolio)
+    assert [(r.format, r.source) for r in reports] == [("pdf", "a.pdf#0"), ("txt", "a.pdf#1")] and [str(p)[:29] for p in problems] == ["unknown format: attachment 1:"]
+    (plain,), _ = reports_of(tmp_path, "a.pdf", bare := pdf())
+    assert plain.source == "a.pdf" and plain.report_id == content_id(bare) and reports[0].report_id == content_id(portfolio)
+    (alone,), _ = reports_of(tmp_path, "letter.txt", TEXT.encode() + b" Again.")
+    assert alone.report_id == reports[1].report_id
+
+
+def scanned_pdf():
+    return drawn(lambda canvas: [(canvas.drawImage(ImageReader(text_scan(*CHEST)), 0, 420, 595, 336), canvas.showPage()) for _ in range(2)])
+
+
+SCANS = {"a.png": (lambda: saved(text_scan(*CHEST)), "image", 1), "a.jpg": (lambda: saved(text_scan(*CHEST), "JPEG"), "image", 1),
+         "a.tiff": (lambda: two_pages(), "image", 2), "a.pdf": (scanned_pdf, "scan-pdf", 2)}
+
+
+def two_pages():
+    text_scan(*CHEST).save(buffer := io.BytesIO(), "TIFF", save_all=True, append_images=[text_scan(*CHEST)], compression="tiff_lzw")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("name", SCANS)
+def test_each_kind_of_scan_is_read_page_by_page(name, tmp_path):
+    make, kind, pages = SCANS[name]
+    (read,), problems = reports_of(tmp_path, name, make())
+    assert (read.format, read.pages, read.ocr_pages) == (kind, pages, list(range(1, pages + 1))) and not problems
+    assert read.text.count("left lower lobe") == pages
+
+
+def test_the_boxes_lists_and_remarks_of_a_word_form_are_read():
+    document = docx.Document()
+    field = lambda data: f"<w:r {nsdecls('w')}><w:fldChar w:fldCharType='begin'><w:ffData>{data}</w:ffData></w:fldChar></w:r>"
+    for text, data in (("Pneumonia ", "<w:checkBox><w:default w:val='0'/><w:checked/></w:checkBox>"), ("Effusion ", "<w:checkBox><w:default w:val='0'/></w:checkBox>"),
+                       ("Nodule ", "<w:checkBox><w:default w:val='1'/><w:checked w:val='0'/></w:checkBox>"), ("Severity: ", "<w:ddList><w:result w:val='1'/><w:listEntry w:val='mild'/><w:listEntry w:val='severe'/></w:ddList>")):
+        document.add_paragraph(text)._p.append(parse_xml(field(data)))
+    document.add_comment(document.paragraphs[0].runs, text="Compare with 2019.", author="x")
+    document.save(buffer := io.BytesIO())
+    assert texts(buffer.getvalue(), "a.docx")[0][0].split("\n") == ["Pneumonia [x]", "Effusion [ ]", "Nodule [ ]", "Severity: severe", "Remark: Compare with 2019."]
