@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['NO_REMARKS', 'STAMP', 'SCAN_SIDES', 'Filled', 'wide_text', 'field_text', 'filled_in', 'letters', 'place_of', 'named',
-           'with_filled', 'image_share', 'read_pdf_page', 'refuse_xfa', 'read_pdf', 'pdf_files', 'read_image',
-           'read_pictures']
+           'with_filled', 'image_share', 'read_pdf_page', 'refuse_xfa', 'read_pdf', 'file_bytes', 'pdf_files',
+           'read_image', 'read_pictures']
 
 # %% ../nbs/02_pdf.ipynb #c6a84796
 import io, re
@@ -84,7 +84,7 @@ def place_of(
     beside = [c for c in printed if c[2] - 1 <= line <= c[4] + 1]
     if not filled.remark:
         if before := [c for c in beside if c[3] <= left + 3]: return max(before, key=lambda c: c[3])[0] + 1, "after"
-        if after := [c for c in beside if c[1] >= right - 3]: return min(after, key=lambda c: c[1])[0], "before"
+        if after := [c for c in beside if right - 3 <= c[1] <= right + 40]: return min(after, key=lambda c: c[1])[0], "before"
     elif beside: return max(beside, key=lambda c: c[3])[0] + 1, "under"
     above = [c for c in printed if c[2] >= line - 1]
     label = [c for c in above if c[1] < right and c[3] > left and c[2] < top + 20]
@@ -173,12 +173,26 @@ def read_pdf(
     finally: document.close()
 
 # %% ../nbs/02_pdf.ipynb #0a0bdaca
+def file_bytes(file) -> bytes:
+    "The content of a file attached to a PDF; empty if it lacks, so that it is counted and the PDF read."
+    from pypdfium2 import PdfiumError
+    try: return bytes(file.get_data())
+    except PdfiumError: return b""
+
 def pdf_files(content: bytes) -> list[tuple[str, bytes]]:
-    "Name and content of each file attached to a PDF."
+    "Name and content of each file attached to a PDF or to a place on a page."
     import pypdfium2 as pdfium
+    from pypdfium2 import raw
     with refusing("broken PDF", "a file attached to it is damaged: export it again"):
         document = pdfium.PdfDocument(content)
-        try: return [(held.get_name(), bytes(held.get_data())) for held in map(document.get_attachment, range(document.count_attachments()))]
+        try:
+            held = [document.get_attachment(number) for number in range(document.count_attachments())]
+            for page in document:
+                notes = [raw.FPDFPage_GetAnnot(page, number) for number in range(raw.FPDFPage_GetAnnotCount(page))]
+                clips = [raw.FPDFAnnot_GetFileAttachment(note) for note in notes if raw.FPDFAnnot_GetSubtype(note) == raw.FPDF_ANNOT_FILEATTACHMENT]
+                held += [pdfium.PdfAttachment(clip, document) for clip in clips if clip]
+                for note in notes: raw.FPDFPage_CloseAnnot(note)
+            return [(file.get_name(), file_bytes(file)) for file in held]
         finally: document.close()
 
 # %% ../nbs/02_pdf.ipynb #228ce7de

@@ -1,5 +1,6 @@
 "Damaged and hostile files of every format: each is read or refused with its reason, never anything else."
 import base64
+import ctypes
 import email.message
 import email.mime.application
 import email.mime.image
@@ -290,14 +291,15 @@ def picture():
     return buffer.getvalue()
 
 
-SEEDS = [(name, content) for name, (content, _) in GOOD.items()] + [("a.tif", picture()), ("a.pdf", pdf()), ("a.csv", b"mrn,text\n1,Gout\n")]
+SEEDS = [("form.pdf", lambda: drawn(filled_form)), ("files.pdf", lambda: with_files(pdf(), ("a.txt", TEXT.encode()), clip=TEXT.encode())), ("pasted.eml", lambda: pasted_mail(b"\x89PNG"))]
+SEEDS += [(name, content) for name, (content, _) in GOOD.items()] + [("a.tif", picture()), ("a.pdf", pdf()), ("a.csv", b"mrn,text\n1,Gout\n")]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.sampled_from(SEEDS), cut=st.floats(0, 1), edits=st.lists(st.tuples(st.floats(0, 0.999), st.binary(min_size=1, max_size=4)), max_size=6))
 def test_mutated_bytes_are_read_or_refused_never_a_crash(seed, cut, edits):
     name, content = seed
-    content = bytearray(content)
+    content = bytearray(content() if callable(content) else content)
     for at, new in edits: content[int(at * len(content)) : int(at * len(content)) + len(new)] = new
     if cut < 0.3: content = content[: int(len(content) * cut / 0.3)]
     try: contents = read_content(bytes(content), name, QUICK)
@@ -422,6 +424,14 @@ def filled_form(canvas):
 def test_what_was_filled_in_a_pdf_stands_at_its_place_and_what_is_hidden_does_not():
     (text,), problems = texts(drawn(filled_form), "a.pdf")
     assert text.split("\n") == ["Hemoglobin: 9.1 g/dL", "[x] left [ ] right", "Plan: Levofloxacin 500 mg", "Right lower lobe pneumonia.", "Remark: Compare with 2019."] and not problems
+
+
+def test_a_field_takes_nothing_of_the_column_beside_it():
+    def form(canvas):
+        canvas.drawString(50, 700, "Findings")
+        canvas.acroForm.textfield(name="t", x=50, y=600, width=220, height=90, fieldFlags="multiline", value="Clear lungs.")
+        for i in range(6): canvas.drawString(320, 690 - 14 * i, f"Right column {i}.")
+    assert texts(drawn(form), "a.pdf")[0][0].split("\n")[:3] == ["Findings", "Clear lungs.", "Right column 0."]
 
 
 def test_a_form_over_a_scan_and_a_form_without_print_are_read():
@@ -573,11 +583,19 @@ def test_the_table_of_formats_lists_every_reader():
     assert rows == list(READERS)
 
 
-def with_files(content, *files):
-    "A PDF with files attached."
+def with_files(content, *files, clip=None):
+    "A PDF with files attached, and one by a paper clip on its page."
     import pypdfium2
+    from pypdfium2 import raw
     document = pypdfium2.PdfDocument(content)
-    for name, data in files: document.new_attachment(name).set_data(data)
+    for name, data in files:
+        attached = document.new_attachment(name)
+        if data: attached.set_data(data)
+    if clip:
+        page = document[0]
+        note, name = raw.FPDFPage_CreateAnnot(page, raw.FPDF_ANNOT_FILEATTACHMENT), ctypes.create_string_buffer("clip.txt\0".encode("utf-16-le"))
+        pypdfium2.PdfAttachment(raw.FPDFAnnot_AddFileAttachment(note, ctypes.cast(name, raw.FPDF_WIDESTRING)), document).set_data(clip)
+        raw.FPDFPage_CloseAnnot(note)
     document.save(buffer := io.BytesIO())
     return buffer.getvalue()
 
@@ -590,6 +608,9 @@ def test_files_attached_to_a_pdf_are_read_and_the_pdf_keeps_its_id(tmp_path):
     assert plain.source == "a.pdf" and plain.report_id == content_id(bare) and reports[0].report_id == content_id(portfolio)
     (alone,), _ = reports_of(tmp_path, "letter.txt", TEXT.encode() + b" Again.")
     assert alone.report_id == reports[1].report_id
+    assert texts(with_files(pdf(), clip=TEXT.encode() + b" Clipped."), "a.pdf")[0][-1] == TEXT + " Clipped."
+    found, problems = texts(with_files(pdf(), ("none.txt", b"")), "a.pdf")
+    assert found == [TEXT] and [p.kind for p in problems] == ["empty file"]
 
 
 def scanned_pdf():
