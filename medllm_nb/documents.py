@@ -83,6 +83,7 @@ def table_header(
     number = value("patient") if sum(c.isdigit() for c in value("patient")) >= 4 else ""  # less is a row's number, not a patient's
     return tuple(header_lines(Patient=name.title() if name.islower() else name, MRN=number, DOB=iso_date(value("born"))))
 
+# %% ../nbs/02_documents.ipynb #c3af496a
 def read_csv(text: str) -> Contents:
     "The rows of a CSV or TSV file, whose first line shows the delimiter; a row with more cells than columns has lost its quotes and is set aside."
     csv.field_size_limit(10**8)
@@ -145,6 +146,7 @@ def docx_lines(element) -> list[str]:
     for child in element: lines += docx_lines(child)
     return lines
 
+# %% ../nbs/02_documents.ipynb #c0103afe
 def docx_margins(
     document,  # of python-docx
     place: str,  # header or footer

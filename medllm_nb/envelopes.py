@@ -14,7 +14,7 @@ from pathlib import Path
 from .contents import Contents, Found, Inner, header_lines, inside, refusing
 from .core import content_id
 from .documents import html_pictures, read_html, tidy_rows
-from .ocr import IngestError, IngestParams, Page
+from .ocr import IngestError, Page
 from .pdf import read_pictures
 
 # %% ../nbs/02_envelopes.ipynb #579e658c

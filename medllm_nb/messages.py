@@ -13,7 +13,7 @@ import base64, binascii, io, json, mimetypes, re
 
 from .contents import Contents, Found, Inner, header_lines, inside, iso_date, refusing
 from .documents import read_html
-from .ocr import IngestError, IngestParams, Page
+from .ocr import IngestError, Page
 
 # %% ../nbs/02_messages.ipynb #6ac6bee2
 def lab_line(name: str, value: str, unit: str = "", reference: str = "", flag: str = "") -> str:

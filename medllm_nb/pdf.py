@@ -145,6 +145,7 @@ def read_pdf_page(
     missed = [named(f) for f in filled if letters(f.text) and letters(f.text) not in letters(drawn.text)]
     return drawn._replace(text="\n".join([drawn.text, *missed])) if missed else drawn
 
+# %% ../nbs/02_pdf.ipynb #70b5f93e
 def refuse_xfa(document) -> None:
     "`IngestError` for a form whose pages are made by Adobe's programs alone: what the file holds as its page says to please wait."
     from pypdfium2 import raw
