@@ -1,7 +1,9 @@
 "Damaged and hostile files of every format: each is read or refused with its reason, never anything else."
 import base64
+import ctypes
 import email.message
 import email.mime.application
+import email.mime.image
 import email.mime.multipart
 import email.mime.text
 import io
@@ -21,7 +23,7 @@ from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from medllm_nb.core import load_key, read_records
+from medllm_nb.core import content_id, load_key, read_records
 from medllm_nb.formats import read_content
 from medllm_nb.ingest import IngestError, IngestParams, Quarantined, ReviewPage, Report, header_fields, name_key, read_file, read_report, run_ingest
 
@@ -289,14 +291,15 @@ def picture():
     return buffer.getvalue()
 
 
-SEEDS = [(name, content) for name, (content, _) in GOOD.items()] + [("a.tif", picture()), ("a.pdf", pdf()), ("a.csv", b"mrn,text\n1,Gout\n")]
+SEEDS = [("form.pdf", lambda: drawn(filled_form)), ("files.pdf", lambda: with_files(pdf(), ("a.txt", TEXT.encode()), clip=TEXT.encode())), ("pasted.eml", lambda: pasted_mail(b"\x89PNG"))]
+SEEDS += [(name, content) for name, (content, _) in GOOD.items()] + [("a.tif", picture()), ("a.pdf", pdf()), ("a.csv", b"mrn,text\n1,Gout\n")]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.sampled_from(SEEDS), cut=st.floats(0, 1), edits=st.lists(st.tuples(st.floats(0, 0.999), st.binary(min_size=1, max_size=4)), max_size=6))
 def test_mutated_bytes_are_read_or_refused_never_a_crash(seed, cut, edits):
     name, content = seed
-    content = bytearray(content)
+    content = bytearray(content() if callable(content) else content)
     for at, new in edits: content[int(at * len(content)) : int(at * len(content)) + len(new)] = new
     if cut < 0.3: content = content[: int(len(content) * cut / 0.3)]
     try: contents = read_content(bytes(content), name, QUICK)
@@ -376,3 +379,267 @@ def test_a_stamped_scan_is_read_by_ocr():
     canvas.save()
     text = texts(buffer.getvalue(), "a.pdf")[0][0]
     assert "nodule" in text and "Springfield" in text
+
+
+def drawn(make):
+    "A PDF of one page as `make` draws it."
+    canvas = Canvas(buffer := io.BytesIO(), pagesize=(595, 842))
+    make(canvas)
+    canvas.save()
+    return buffer.getvalue()
+
+
+def text_scan(*lines, size=(1240, 700)):
+    scan = Image.new("L", size, 255)
+    for i, line in enumerate(lines): ImageDraw.Draw(scan).text((80, 80 + 70 * i), line, fill=0, font=ImageFont.load_default(40))
+    return scan
+
+
+def saved(image, kind="PNG"):
+    image.save(buffer := io.BytesIO(), kind)
+    return buffer.getvalue()
+
+
+CHEST = ("CT chest shows a nodule of 9 mm", "in the left lower lobe.", "Follow up in three months is advised.")
+TYPED = "/Helv 10 Tf 0 g"
+
+
+def filled_form(canvas):
+    form = canvas.acroForm
+    canvas.drawString(72, 720, "Hemoglobin:")
+    canvas.drawString(300, 720, "g/dL")
+    form.textfield(name="Text1", x=150, y=714, width=100, height=20, value="9.1")
+    form.textfield(name="secret", x=150, y=744, width=100, height=20, value="hunter2", fieldFlags="password")
+    form.textfield(name="script", x=150, y=774, width=100, height=20, value="v1.2", annotationFlags="print hidden")
+    for x, name, chosen in ((72, "left", True), (172, "right", False)):
+        form.radio(name="side", value=name, selected=chosen, x=x, y=688, size=14)
+        canvas.drawString(x + 18, 690, name)
+    canvas.drawString(72, 650, "Plan:")
+    canvas.freeTextAnnotation("Levofloxacin 500 mg", Rect=[110, 645, 300, 665], DA=TYPED, addtopage=1)
+    canvas.drawString(72, 600, "Right lower lobe pneumonia.")
+    canvas.highlightAnnotation("Right lower lobe pneumonia.", Rect=[70, 595, 260, 612], QuadPoints=[70, 612, 260, 612, 70, 595, 260, 595], addtopage=1)
+    canvas.textAnnotation("Compare with 2019.", Rect=[500, 600, 520, 620], addtopage=1)
+
+
+def test_what_was_filled_in_a_pdf_stands_at_its_place_and_what_is_hidden_does_not():
+    (text,), problems = texts(drawn(filled_form), "a.pdf")
+    assert text.split("\n") == ["Hemoglobin: 9.1 g/dL", "[x] left [ ] right", "Plan: Levofloxacin 500 mg", "Right lower lobe pneumonia.", "Remark: Compare with 2019."] and not problems
+
+
+def test_a_field_takes_nothing_of_the_column_beside_it():
+    def form(canvas):
+        canvas.drawString(50, 700, "Findings")
+        canvas.acroForm.textfield(name="t", x=50, y=600, width=220, height=90, fieldFlags="multiline", value="Clear lungs.")
+        for i in range(6): canvas.drawString(320, 690 - 14 * i, f"Right column {i}.")
+    assert texts(drawn(form), "a.pdf")[0][0].split("\n")[:3] == ["Findings", "Clear lungs.", "Right column 0."]
+
+
+def test_a_form_over_a_scan_and_a_form_without_print_are_read():
+    def scanned(canvas):
+        canvas.drawImage(ImageReader(text_scan(*CHEST)), 0, 420, 595, 336)
+        canvas.acroForm.textfield(name="a.add", tooltip="Addendum", x=72, y=300, width=300, height=20, value="Compared with 2019: new.")
+        canvas.textAnnotation("Call the ward.", Rect=[400, 300, 420, 320], addtopage=1)
+    (text,), _ = texts(drawn(scanned), "a.pdf")
+    assert "nodule" in text and text.count("Compared with 2019") == 1 and text.count("Call the ward.") == 1
+
+    def bare(canvas):
+        canvas.rect(10, 10, 20, 20)
+        canvas.acroForm.textfield(name="Impression", x=72, y=600, width=300, height=20, value="Right lower lobe pneumonia, follow-up.")
+        for y, name in ((500, "Smoker"), (470, "Diabetes")): canvas.acroForm.checkbox(name=name, checked=name == "Smoker", x=72, y=y, size=14)
+    assert texts(drawn(bare), "a.pdf")[0] == ["Impression: Right lower lobe pneumonia, follow-up.\nSmoker: [x]"]
+
+
+def test_a_form_that_only_adobe_shows_is_refused_with_what_to_do():
+    xfa = b"""%PDF-1.7
+1 0 obj <</Type/Catalog/Pages 2 0 R/NeedsRendering true/AcroForm<</Fields[]/XFA 4 0 R>>>> endobj
+2 0 obj <</Type/Pages/Kids[3 0 R]/Count 1>> endobj
+3 0 obj <</Type/Page/Parent 2 0 R/MediaBox[0 0 300 300]/Contents 5 0 R/Resources<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>>> endobj
+4 0 obj <</Length 11>> stream
+<xdp></xdp>
+endstream endobj
+5 0 obj <</Length 94>> stream
+BT /F1 12 Tf 20 200 Td (Please wait. If this message is not eventually replaced, upgrade) Tj ET
+endstream endobj
+trailer <</Root 1 0 R/Size 6>>
+%%EOF"""
+    for form in (xfa, xfa.replace(b"/NeedsRendering true", b"")):
+        with pytest.raises(IngestError, match="XFA form: .* print it to PDF"): read_content(form, "a.pdf")
+    assert "Please wait" in texts(xfa.replace(b"/XFA 4 0 R", b""), "a.pdf")[0][0]
+
+
+def pasted_mail(*pictures, octets=False):
+    "A mail whose HTML shows pictures by their content id."
+    page = part("<p>See the scan." + "".join(f"<img src='cid:p{i}'>" for i in range(len(pictures))), "html")
+    shown = []
+    for number, picture in enumerate(pictures):
+        made = email.mime.application.MIMEApplication(picture, name=f"image{number}.png") if octets else email.mime.image.MIMEImage(picture, "png")
+        made["Content-ID"] = f"<p{number}>"
+        made.add_header("Content-Disposition", "inline")
+        shown.append(made)
+    message = around("related", around("alternative", part("See the scan."), page), *shown)
+    message["From"], message["Message-ID"] = "ward@example.org", "<1@example.org>"
+    return message.as_bytes()
+
+
+@pytest.mark.parametrize("octets", [False, True])
+def test_a_scan_pasted_into_a_mail_is_read_and_its_logos_are_not(octets, monkeypatch):
+    from medllm_nb import pdf as reader
+    read, sizes = reader.read_page, []
+    monkeypatch.setattr(reader, "read_page", lambda image, params: sizes.append(image.size) or read(image, params))
+    logos = [saved(text_scan("Springfield", size=size)) for size in ((400, 200), (1200, 150), (64, 64))]
+    found, problems = texts(pasted_mail(logos[0], saved(text_scan(*CHEST)), *logos[1:], octets=octets), "a.eml")
+    assert len(found) == 1 and "left lower lobe" in found[0] and not problems and sizes == [(1240, 700)]
+
+
+def test_a_scan_pasted_into_word_rtf_or_html_is_its_last_page_and_a_photograph_is_counted():
+    scan, photo = saved(text_scan(*CHEST)), saved(Image.radial_gradient("L").resize((900, 900)))
+    document = docx.Document()
+    document.add_paragraph("See the scan.")
+    for picture in (scan, photo): document.add_picture(io.BytesIO(picture))
+    document.sections[0].header.paragraphs[0].add_run().add_picture(io.BytesIO(saved(text_scan("Springfield General Hospital", "Department of Radiology", "Chest Clinic"))))
+    document.save(buffer := io.BytesIO())
+    pict = lambda picture: rb"{\pict\pngblip\picscalex100" + b"\n" + picture.hex().encode() + b"}"
+    page = "<p>See the scan.</p>" + "".join(f'<img src="data:image/png;base64,{base64.b64encode(p).decode()}">' for p in (scan, photo))
+    for name, content in (("a.docx", buffer.getvalue()), ("a.rtf", rb"{\rtf1 See the scan." + pict(scan) + pict(photo) + b"}"), ("a.html", b"<html>" + page.encode())):
+        found, problems = texts(content, name)
+        assert len(found) == 2 and found[0].strip() == "See the scan." and "left lower lobe" in found[1], name
+        assert [p.kind for p in problems] == ["picture without text"], name
+
+
+def test_a_document_that_a_mail_program_puts_beside_the_layout_is_an_attachment():
+    made = email.mime.application.MIMEApplication(pdf(), "pdf", name="scan.pdf")
+    made["Content-ID"] = "<x@y>"
+    message = around("related", part("<p>See below", "html"), made)
+    message["From"], message["Message-ID"] = "ward@example.org", "<1@example.org>"
+    assert "Right lower lobe" in texts(message.as_bytes(), "a.eml")[0][0]
+
+
+OLE = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(500)
+ROW = "Impression: Right lower lobe pneumonia in the left hand export."
+
+
+def rezipped(content, change):
+    "A ZIP with each member as `change` makes it."
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return zipped([(m.filename, change(m.filename, archive.read(m))) for m in archive.infolist()])
+
+
+def entities(name, content):
+    "A document whose few entities unfold to gigabytes."
+    if name != "word/document.xml": return content
+    nested = "".join(f'<!ENTITY a{i} "{(f"&a{i - 1};" if i else "a") * 10}">' for i in range(9))
+    return f'<!DOCTYPE x [{nested}]><w:document {nsdecls("w")}><w:body><w:p><w:r><w:t>&a8;</w:t></w:r></w:p></w:body></w:document>'
+
+
+HOSTILE = {
+    "locked.docx": (lambda: OLE + "EncryptedPackage".encode("utf-16-le"), "password-protected file: .*without a password"),
+    "old.doc": (lambda: OLE + "WordDocument".encode("utf-16-le"), "unknown format: .*save it as DOCX"),
+    "old-word.txt": (lambda: OLE, "unknown format: .*save it as DOCX"),
+    "bomb.docx": (lambda: rezipped(word(), lambda name, content: content + b" " * 80_000_000 if name == "word/document.xml" else content), "zip bomb"),
+    "entities.docx": (lambda: rezipped(word(), entities), "broken file"),
+    "pages.tif": (lambda: pages_of_tiff(500), "too many pages: .*raise ingest.max_pages, or split it"),
+    "cut.png": (lambda: saved(text_scan(*CHEST))[:2000], "broken image: .*scan or export it again"),
+    "zero.pdf": (lambda: b"", "empty file"),
+    "quotes.csv": (lambda: f'mrn,note\n1,"{ROW}\n2,"{ROW}"\n'.encode(), "broken CSV: .*export it again"),
+    "cut.json": (lambda: json.dumps([{"text": ROW, "by": {"ward": "3"}}] * 9, indent=1).encode()[:-20], "broken JSON"),
+}
+
+
+def pages_of_tiff(number):
+    page = Image.new("1", (100, 100), 1)
+    page.save(buffer := io.BytesIO(), "TIFF", save_all=True, append_images=[page] * (number - 1))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_refused_with_what_to_do_alone_and_in_a_zip(name):
+    make, reason = HOSTILE[name]
+    content = make()
+    with pytest.raises(IngestError, match=reason): read_content(content, name)
+    found, problems = texts(zipped([(name, content), ("a.txt", TEXT)], zipfile.ZIP_STORED), "a.zip")
+    assert found == [TEXT] and len(problems) == 1 and "member 1: " in str(problems[0])
+
+
+def test_one_bad_line_or_row_is_counted_and_loses_no_other():
+    lines = "\n".join([json.dumps({"text": f"{ROW}\u2028One."}, ensure_ascii=False), '{"text": "cut', json.dumps({"note": "-", "text": f"{ROW} Two."}), "7"])
+    found, problems = texts(lines.encode(), "a.jsonl")
+    assert [f.split()[-1] for f in found] == ["One.", "Two."] and [str(p) for p in problems] == [f"broken JSON: line {n} is no whole object: export it again" for n in (2, 4)]
+    found, problems = texts("\n".join([json.dumps(report(conclusion=TEXT)), '{"resourceType": ', json.dumps(report(conclusion=TEXT))]).encode(), "a.ndjson")
+    assert len(found) == 2 and [p.kind for p in problems] == ["broken JSON"]
+    found, problems = texts(f"mrn,note\n1,{ROW}\n2,Lungs clear, no effusion.\n3,It's {ROW},,\n".encode(), "a.csv")
+    assert found == [ROW, f"It's {ROW}"] and [str(p) for p in problems] == ["broken CSV: row 2 has more cells than there are columns: export it again with its text in quotes"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"])
+def test_a_table_in_any_encoding_is_read(encoding):
+    text = "Fièvre à 38,5 °C – “pneumonie” du lobe inférieur droit, señor Müller"
+    assert texts(f'mrn;note\r\n1;"{text}"\r\n'.encode(encoding), "a.csv")[0] == [text]
+
+
+def test_the_table_of_formats_lists_every_reader():
+    from conftest import ROOT
+    from medllm_nb.formats import READERS
+    rows = [line.split("|")[1].strip(" `") for line in (ROOT / "nbs" / "02_formats.ipynb").read_text().replace('"', "\n").splitlines() if line.startswith("| `")]
+    assert rows == list(READERS)
+
+
+def with_files(content, *files, clip=None):
+    "A PDF with files attached, and one by a paper clip on its page."
+    import pypdfium2
+    from pypdfium2 import raw
+    document = pypdfium2.PdfDocument(content)
+    for name, data in files:
+        attached = document.new_attachment(name)
+        if data: attached.set_data(data)
+    if clip:
+        page = document[0]
+        note, name = raw.FPDFPage_CreateAnnot(page, raw.FPDF_ANNOT_FILEATTACHMENT), ctypes.create_string_buffer("clip.txt\0".encode("utf-16-le"))
+        pypdfium2.PdfAttachment(raw.FPDFAnnot_AddFileAttachment(note, ctypes.cast(name, raw.FPDF_WIDESTRING)), document).set_data(clip)
+        raw.FPDFPage_CloseAnnot(note)
+    document.save(buffer := io.BytesIO())
+    return buffer.getvalue()
+
+
+def test_files_attached_to_a_pdf_are_read_and_the_pdf_keeps_its_id(tmp_path):
+    portfolio = with_files(pdf(), ("letter.txt", TEXT.encode() + b" Again."), ("data.bin", bytes(range(99))))
+    reports, problems = reports_of(tmp_path, "a.pdf", portfolio)
+    assert [(r.format, r.source) for r in reports] == [("pdf", "a.pdf#0"), ("txt", "a.pdf#1")] and [str(p)[:29] for p in problems] == ["unknown format: attachment 1:"]
+    (plain,), _ = reports_of(tmp_path, "a.pdf", bare := pdf())
+    assert plain.source == "a.pdf" and plain.report_id == content_id(bare) and reports[0].report_id == content_id(portfolio)
+    (alone,), _ = reports_of(tmp_path, "letter.txt", TEXT.encode() + b" Again.")
+    assert alone.report_id == reports[1].report_id
+    assert texts(with_files(pdf(), clip=TEXT.encode() + b" Clipped."), "a.pdf")[0][-1] == TEXT + " Clipped."
+    found, problems = texts(with_files(pdf(), ("none.txt", b"")), "a.pdf")
+    assert found == [TEXT] and [p.kind for p in problems] == ["empty file"]
+
+
+def scanned_pdf():
+    return drawn(lambda canvas: [(canvas.drawImage(ImageReader(text_scan(*CHEST)), 0, 420, 595, 336), canvas.showPage()) for _ in range(2)])
+
+
+SCANS = {"a.png": (lambda: saved(text_scan(*CHEST)), "image", 1), "a.jpg": (lambda: saved(text_scan(*CHEST), "JPEG"), "image", 1),
+         "a.tiff": (lambda: two_pages(), "image", 2), "a.pdf": (scanned_pdf, "scan-pdf", 2)}
+
+
+def two_pages():
+    text_scan(*CHEST).save(buffer := io.BytesIO(), "TIFF", save_all=True, append_images=[text_scan(*CHEST)], compression="tiff_lzw")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("name", SCANS)
+def test_each_kind_of_scan_is_read_page_by_page(name, tmp_path):
+    make, kind, pages = SCANS[name]
+    (read,), problems = reports_of(tmp_path, name, make())
+    assert (read.format, read.pages, read.ocr_pages) == (kind, pages, list(range(1, pages + 1))) and not problems
+    assert read.text.count("left lower lobe") == pages
+
+
+def test_the_boxes_lists_and_remarks_of_a_word_form_are_read():
+    document = docx.Document()
+    field = lambda data: f"<w:r {nsdecls('w')}><w:fldChar w:fldCharType='begin'><w:ffData>{data}</w:ffData></w:fldChar></w:r>"
+    for text, data in (("Pneumonia ", "<w:checkBox><w:default w:val='0'/><w:checked/></w:checkBox>"), ("Effusion ", "<w:checkBox><w:default w:val='0'/></w:checkBox>"),
+                       ("Nodule ", "<w:checkBox><w:default w:val='1'/><w:checked w:val='0'/></w:checkBox>"), ("Severity: ", "<w:ddList><w:result w:val='1'/><w:listEntry w:val='mild'/><w:listEntry w:val='severe'/></w:ddList>")):
+        document.add_paragraph(text)._p.append(parse_xml(field(data)))
+    document.add_comment(document.paragraphs[0].runs, text="Compare with 2019.", author="x")
+    document.save(buffer := io.BytesIO())
+    assert texts(buffer.getvalue(), "a.docx")[0][0].split("\n") == ["Pneumonia [x]", "Effusion [ ]", "Nodule [ ]", "Severity: severe", "Remark: Compare with 2019."]

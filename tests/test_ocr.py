@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw, ImageFont
 from reportlab.pdfgen.canvas import Canvas
 
 from medllm_nb.core import lab_tests
-from medllm_nb.formats import read_pdf
+from medllm_nb.pdf import read_pdf
 from medllm_nb.ocr import IngestError, IngestParams, character_error_rate, find_columns, ocr_page, prepare_image, usable_text
 
 LINES = ["POTASSIUM 5.9 mmol/L (3.5-5.1) HIGH", "Creatinine 1.1 mg/dL (0.6-1.3)", "Impression: mild hyperkalemia.", "Repeat the sample in two days."] * 3
