@@ -335,3 +335,30 @@ def test_a_word_that_could_lead_to_a_target_hides_no_result(text, values):
     ("Urinalysis: normal\nGlucose 250 mg/dL", ["Glucose"]), ("UA: blood 3+, glucose 500 mg/dL", []), ("Urinalysis\n\nProtein: 30\n\nGlucose: 250 mg/dL", []), ("Urine output:\nPotassium 6.9 mmol/L", ["Potassium"])])
 def test_a_list_below_the_heading_of_a_fluid_is_not_read_as_blood(text, names):
     assert [l.name for l in find_labs(text)] == names
+
+
+@pytest.mark.parametrize("text,said", [
+    ("No chest pain, fever present.", {"chest pain": "negated", "fever": "present"}), ("Denies cough, reports fever.", {"cough": "negated", "fever": "present"}), ("No edema and she has cough.", {"edema": "negated", "cough": "present"}),
+    ("No chest pain, fever or edema.", {"chest pain": "negated", "fever": "negated", "edema": "negated"}), ("Denies fever, has no cough.", {"fever": "negated", "cough": "negated"})])
+def test_findings_and_concepts_say_the_same_of_a_symptom(text, said):
+    from medllm_nb.concepts import find_concepts
+    report = "EXAMINATION: " + text
+    sections = find_sections(report)
+    findings = find_findings(report, sections)
+    assert {m.text.lower(): m.assertion for m in find_concepts(report, sections)} == said
+    for symptom, assertion in said.items():
+        (finding,) = [f for f in findings if symptom in f.text.lower()]
+        assert finding.assertion == assertion, findings
+
+
+@pytest.mark.parametrize("text,names", [
+    ("S: cough for 3 days\nO: lungs clear\nA: bronchitis\nP: rest", ["history", "examination", "impression", "recommendations"]), ("S: 54 yo man\nO:\nT: 37\nP: 72\nLungs clear\nA: bronchitis\nP: rest", ["history", "examination", "impression", "recommendations"]),
+    ("S: cough\nO: clear\nA/P: bronchitis, rest", ["history", "examination", "impression"]), ("S\ncough\nO\nclear\nA\nbronchitis\nP\nrest", ["history", "examination", "impression", "recommendations"]),
+    ("S: cough\nA: gout\nP: rest\n\nS: better\nO: clear\nP: none", ["history", "impression", "recommendations", "history", "examination", "recommendations"])])
+def test_the_letters_of_a_soap_note_head_its_sections(text, names):
+    assert [s.name for s in find_sections(text)] == names
+
+
+@pytest.mark.parametrize("text", ["FINDINGS: T: 37\nP: 72\nR: 16\nBP: 120/80", "FINDINGS: Blood group\nA: positive\nP: 72", "FINDINGS: He had type A: S and O: were not found, P: none.", "FINDINGS: S: cough\nP: rest", "FINDINGS: P: 72\nO: none\nS: none"])
+def test_single_letters_head_nothing_without_a_soap_note(text):
+    assert [s.name for s in find_sections(text)] == ["findings"]
