@@ -122,12 +122,13 @@ DEPENDENT = re.compile(r"(?i)\s*(?:which|that|who|because|due|secondary|still|ap
 
 def _turned(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     "The stretch, cut at each of the cues' turns behind which what was denied, doubted or said of others is so no longer."
-    for at in [start + c.start for c in find_cues(text[start:end]) if c.kind == "turn"]:
-        said = assertion_of(text[start:at])
-        if said in ("present", assertion_of(text[at:end])) or DEPENDENT.match(text, at): continue
-        yield start, at
-        start = at
-    yield start, end
+    cues, begun = [c._replace(start=c.start + start) for c in find_cues(text[start:end])], start
+    said = lambda a, b: next((k for k in KINDS if k in {c.kind for c in cues if a <= c.start < b}), "present")
+    for at in [c.start for c in cues if c.kind == "turn"]:
+        if said(begun, at) in ("present", said(at, end)) or DEPENDENT.match(text, at): continue
+        yield begun, at
+        begun = at
+    yield begun, end
 
 def clauses(
     text: str,

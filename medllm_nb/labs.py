@@ -301,7 +301,7 @@ def threshold_pattern() -> re.Pattern:
     other = rf"(?! (?i: {words('goal_after')} ) \b ) [A-Za-z][A-Za-z0-9+]* (?: [ ] [A-Za-z]+ )? [ \t]* {sign} [ \t]* {BARE} (?: [ \t]* [-–] [ \t]* {BARE} )? [ \t]* (?: {A_UNIT} )? [ \t]*"
     divided = r"(?: (?: , | / | & | \b and \b | \b or \b ) [ \t]* )+"
     return re.compile(rf"\b (?: (?P<goal> (?i: {words('goal_after')} ) ) | (?i: {words('threshold_after')} ) ) (?: [ \t]+ (?i: of | for | to ) \b | : )? "
-                      rf"[ \t]+ (?: (?i: an? | the | his | her | serum ) [ \t]+ )? (?: {other} {divided} )* \Z", re.X)
+                      rf"[ \t]+ (?: (?i: an? | the | his | her | serum ) [ \t]+ )? (?> {other} {divided} )* \Z", re.X)
 
 @lru_cache(1)
 def other_behind_pattern() -> re.Pattern:
