@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['UNITS', 'ORDINALS', 'TENS', 'CARDINALS', 'LAST', 'SPELT', 'NUMBER_WORDS', 'DIGITS', 'LIST_MARK', 'DATE', 'FORMULAE',
-           'SPELLED', 'UNIT_WORDS', 'SINGULAR', 'UNIT_AFTER', 'SIDES', 'MEANT_OTHERWISE', 'COVERED', 'SEVERITY',
-           'SEVERITIES', 'DENIES_ALL', 'DENIED', 'COLOURS', 'spelt_number', 'numbers', 'stem', 'content', 'Fact',
-           'Source', 'unit_after', 'lab_facts', 'number_facts', 'finding_facts', 'drug_facts', 'side_facts',
+           'SPELLED', 'UNIT_WORDS', 'SINGULAR', 'UNIT_AFTER', 'SIDES', 'MEANT_OTHERWISE', 'SIGNS', 'COVERED',
+           'SEVERITY', 'SEVERITIES', 'DENIES_ALL', 'DENIED', 'COLOURS', 'spelt_number', 'numbers', 'stem', 'content',
+           'Fact', 'Source', 'unit_after', 'lab_facts', 'number_facts', 'finding_facts', 'drug_facts', 'side_facts',
            'statement_facts', 'read_source', 'look_up', 'Slip', 'made_up', 'left_out', 'windows', 'entailment_judge',
            'rates', 'marked']
 
@@ -119,10 +119,12 @@ def unit_after(text: str, end: int) -> tuple[str, int]:
     return word, m.end()
 
 # %% ../nbs/12_faithfulness.ipynb #ce1cb16b
+SIGNS = str.maketrans("≤≥", "<>")
+
 def lab_facts(text: str) -> list[Fact]:
-    "Each lab with its value; and each flag that words or the report's range give it."
+    "Each lab with its value and its sign, where the value is only a limit; and each flag that words or the report's range give it."
     labs, said = distinct_labs(find_labs(text)), {(c.name, c.value): c.flag for c in lab_claims(text)}
-    facts = [Fact("lab", (l.name, l.value), l.start, l.end) for l in labs]
+    facts = [Fact("lab", (l.name, l.value, l.sign[:1].translate(SIGNS)), l.start, l.end) for l in labs]
     told = lambda l: said.get((l.name, l.value), "unknown")
     flags = [(l, l.flag if told(l) == "unknown" else told(l)) for l in labs]
     return facts + [Fact("flag", (l.name, "low" if f == "low" else "high"), l.start, l.end) for l, f in flags if f in ("low", "high")]
@@ -181,6 +183,14 @@ def _has_word(word: str, source: Source) -> bool:
     "By its stem, or by its first five letters: prescription for prescribed, and words misspelt at their end."
     return word in _words(source) or len(word) >= 5 and word[:5] in _beginnings(source)
 
+def _lab_wrong(key: tuple, keys: list[tuple], source: Source) -> str | None:
+    "'<10' is not 10, and '>60' says no more of an 80 than is true."
+    name, value, sign = key
+    same = {k[1:] for k in keys if k[0] == name}
+    borne_out = any(not s and (v < value if sign == "<" else v > value) for v, s in same) if sign else False
+    if (value, sign) in same or borne_out: return None
+    return "lab" if sign and same or value in {v for v, _ in same} or not _has_number(value, source) else None
+
 def _flag_wrong(key: tuple, keys: list[tuple], source: Source) -> str | None:
     other = (key[0], "low" if key[1] == "high" else "high") in keys
     normal = any(f.kind == "lab" and f.key[0] == key[0] for f in source.facts)
@@ -211,7 +221,7 @@ def look_up(
 ) -> str | None:
     "None if the source has the fact; else what is wrong: a kind of `SEVERITY`."
     keys = [f.key for f in source.facts if f.kind == fact.kind]
-    if fact.kind == "lab": return None if fact.key in keys or _has_number(fact.key[1], source) else "lab"
+    if fact.kind == "lab": return _lab_wrong(fact.key, keys, source)
     if fact.kind == "flag": return _flag_wrong(fact.key, keys, source)
     if fact.kind == "number": return None if _has_number(fact.key[0], source) else "number"
     if fact.kind == "quantity": return _quantity_wrong(fact.key, keys, source)

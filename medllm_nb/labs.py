@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['BARE', 'NUMBER', 'UNIT', 'A_UNIT', 'DAMAGED_COUNT', 'DAMAGED_UNIT', 'RANGE', 'COLUMNS', 'Limits', 'FLAG_WORDS',
            'FLAG', 'GAP', 'REST_BLANK', 'BREAKS', 'DUST', 'NAMED_UNIT', 'VALUE', 'SAID', 'CLOCK', 'EXPONENT', 'ROW',
-           'TUMOUR_MARKER', 'lab_tables', 'test_names', 'name_pattern', 'parse_number', 'unit_spellings', 'unit_key',
-           'normal_unit', 'damaged_unit', 'ucum_code', 'unit_factor', 'convert_lab', 'parse_range', 'flag_of', 'Tail',
-           'read_tail', 'filler_pattern', 'dose_pattern', 'other_test_pattern', 'threshold_pattern',
-           'other_behind_pattern', 'fluid_patterns', 'of_other_fluid', 'Reading', 'find_value', 'own_value',
+           'TUMOUR_MARKER', 'BLOOD_GAS', 'lab_tables', 'test_names', 'name_pattern', 'parse_number', 'unit_spellings',
+           'unit_key', 'normal_unit', 'damaged_unit', 'ucum_code', 'unit_factor', 'convert_lab', 'parse_range',
+           'flag_of', 'Tail', 'read_tail', 'filler_pattern', 'dose_pattern', 'other_test_pattern', 'threshold_pattern',
+           'other_behind_pattern', 'blood_pattern', 'fluid_patterns', 'in_fluids_sentence', 'list_patterns',
+           'ends_list', 'under_fluid', 'Reading', 'find_value', 'own_value', 'assumed_units', 'own_values',
            'decide_flag', 'is_critical', 'is_other', 'read_result', 'squeezed', 'ocr_key', 'mended_name', 'named_labs',
            'damaged_labs', 'find_labs', 'distinct_labs']
 
@@ -16,6 +17,7 @@ __all__ = ['BARE', 'NUMBER', 'UNIT', 'A_UNIT', 'DAMAGED_COUNT', 'DAMAGED_UNIT', 
 import re
 from functools import lru_cache
 from importlib.resources import files
+from math import inf
 from typing import NamedTuple
 
 import yaml
@@ -64,6 +66,7 @@ def parse_number(
 
 # %% ../nbs/04_labs.ipynb #f16d1eae
 UNIT = re.compile(r"""(?P<unit> %
+    | (?i: ml/min ) (?: [ ]? (?: / | per ) [ ]? 1[.,]73 (?: [ ]? m (?: 2 | ² | [\^*]2 ) )? )?
     | [×x*.]? [ ]? 10 [ ]? [\^*e(°⁹³/4]{1,2} [ ]? [39g]? \)? / [ ]? [Luµμml1I]{1,3}   # a count, its exponent damaged or not
     | [A-Za-zµμ0-9]{0,6} / [ ]? (?: [A-Za-z0-9µμ]{1,4} )                              # mmol/L
     | f[Ll1] | mm/hr? ) (?![A-Za-z0-9])""", re.X)
@@ -188,6 +191,7 @@ def flag_of(
     sign: str = "",  # < or > where the value is only a limit of what the laboratory can measure
 ) -> str:
     "low, high or normal by a reference range; unknown without one, or where the sign leaves it open."
+    if high == inf: high = None
     if low is None and high is None: return "unknown"
     if sign[:1] in ("<", "≤"): return "low" if low and value <= low else "normal" if high is not None and value <= high else "unknown"
     if sign[:1] in (">", "≥"): return "high" if high is not None and value >= high else "normal" if high is None and value >= low else "unknown"
@@ -278,9 +282,10 @@ VALUE = re.compile(rf"(?P<sign> [<>≤≥]=? | ~ )? [ \t]* (?P<value> {BARE} )",
 
 @lru_cache(1)
 def dose_pattern() -> re.Pattern:
-    "What behind a number says that it is no result: a dose, a date, a time, a pressure, a rank."
+    "What behind a number says that it is no result: a dose, a date, a time, a pressure, a rank, a grade, a mean with its deviation, a count in a microscope's field."
     return re.compile(rf"""[ \t]* (?: (?i: {_alternatives(lab_tables()["not_before"])} ) \b (?! [/^] )
-        | / \s* \d | [-–] \s* \d | :\d | \d | st\b | nd\b | rd\b | th\b )""", re.X)
+        | / \s* \d | [-–] \s* \d | [-–] [A-Za-z] | :\d | \d | \+ | ± | plus\s+(?:or\s+)?minus | st\b | nd\b | rd\b | th\b
+        | (?: / | per\b ) \s* (?i: hpf | lpf | high | low ) \b )""", re.X)
 
 @lru_cache(1)
 def other_test_pattern() -> re.Pattern:
@@ -290,8 +295,13 @@ def other_test_pattern() -> re.Pattern:
 # %% ../nbs/04_labs.ipynb #3f1a9c21
 @lru_cache(1)
 def threshold_pattern() -> re.Pattern:
-    "What before a name says that the number with < or > behind it is a threshold, and no result."
-    return re.compile(rf"\b (?i: {_alternatives(lab_tables()['threshold_after'])} ) [ \t]+ (?: (?i: an? | the | his | her ) [ \t]+ )? \Z", re.X)
+    "What before a name says that the number behind it is a threshold or a `goal`, and no result; other tests with theirs may come between."
+    words = lambda key: _alternatives(lab_tables()[key])
+    sign = r"(?: [<>≤≥]=? | (?i: above | below | over | under | less[ ]than | greater[ ]than ) )?"
+    other = rf"(?! (?i: {words('goal_after')} ) \b ) [A-Za-z][A-Za-z0-9+]* (?: [ ] [A-Za-z]+ )? [ \t]* {sign} [ \t]* {BARE} (?: [ \t]* [-–] [ \t]* {BARE} )? [ \t]* (?: {A_UNIT} )? [ \t]*"
+    divided = r"(?: (?: , | / | & | \b and \b | \b or \b ) [ \t]* )+"
+    return re.compile(rf"\b (?: (?P<goal> (?i: {words('goal_after')} ) ) | (?i: {words('threshold_after')} ) ) (?: [ \t]+ (?i: of | for | to ) \b | : )? "
+                      rf"[ \t]+ (?: (?i: an? | the | his | her | serum ) [ \t]+ )? (?> {other} {divided} )* \Z", re.X)
 
 @lru_cache(1)
 def other_behind_pattern() -> re.Pattern:
@@ -300,12 +310,18 @@ def other_behind_pattern() -> re.Pattern:
 
 # %% ../nbs/04_labs.ipynb #3f1a9c23
 @lru_cache(1)
-def fluid_patterns() -> tuple[re.Pattern, re.Pattern]:
-    "A fluid other than blood; and what ends its reach: a new sentence, or blood."
-    fluids, unlike, blood = (_alternatives(lab_tables()[k]) for k in ("fluids", "not_the_fluid", "blood"))
-    return (re.compile(rf"(?i)\b(?:{fluids})\b(?!\s+(?:{unlike})\b)"), re.compile(rf"(?i)[\n;]|\.[\s,]|\b(?:{blood})\b"))
+def blood_pattern() -> re.Pattern:
+    "Words for blood; neither 'blood: trace', a row of a urinalysis, nor blood cells."
+    blood = _alternatives([w for w in lab_tables()["blood"] if w != "blood"])
+    return re.compile(rf"(?i)\b(?:{blood})\b|(?<!white )(?<!red )(?<!occult )\bblood\b(?!\s*[:=|]?\s*(?:[\d+]|(?:neg|pos|trace|small|mod|large|none|nil|absent|not)))")
 
-def of_other_fluid(
+@lru_cache(1)
+def fluid_patterns() -> tuple[re.Pattern, re.Pattern]:
+    "A fluid other than blood; and what ends its reach in a sentence, beside blood."
+    fluids, unlike = (_alternatives(lab_tables()[k]) for k in ("fluids", "not_the_fluid"))
+    return (re.compile(rf"(?i)\b(?:{fluids})\b(?!\s+(?:{unlike})\b)"), re.compile(r"[\n;]|\.[\s,]"))
+
+def in_fluids_sentence(
     text: str,
     start: int,  # where the test's name begins
     at: int,  # and ends
@@ -314,7 +330,37 @@ def of_other_fluid(
     fluid, ends = fluid_patterns()
     before = text[max(0, start - 120) : at]
     last = max((m.end() for m in fluid.finditer(before)), default=None)
-    return last is not None and not ends.search(before, last)
+    return last is not None and not ends.search(before, last) and not blood_pattern().search(before, last)
+
+
+# %% ../nbs/04_labs.ipynb #ae5df554
+@lru_cache(1)
+def list_patterns() -> tuple[re.Pattern, re.Pattern]:
+    "A fluid that has a line to itself ('Urinalysis:', 'CSF (tube 4)'), `spaced` if an empty line follows; and the beginning of a row of such a list."
+    fluids, unlike, analysed, rows = (_alternatives(lab_tables()[k]) for k in ("fluids", "not_the_fluid", "analysed", "fluid_rows"))
+    heading = rf"""(?im) ^ [ \t\#*•\-]* (?: (?: random | spot | fresh ) [ ] )? (?:{fluids}) \b (?! \s+ (?:{unlike}) \b ) (?: [ ]+ (?:{analysed}|fluid|and|&) (?!\w) )*
+        (?: [ ]* \( [^)\n]{{0,30}} \) )? [ \t]* :? [ \t*]* \r?\n (?P<spaced> [ \t]* \r?\n )?"""
+    return re.compile(heading, re.X), re.compile(rf"(?i)[\W_]*(?:{rows}|{analysed})\b", re.X)
+
+def ends_list(line: str) -> bool:
+    "Whether a line ends the list of a fluid's results: blood, a test that is done in blood alone, a sentence or another heading."
+    if blood_pattern().search(line): return True
+    test = name_pattern().match(line.lstrip(" \t|*•-"))
+    if test and re.search(r"\d", line): return test_names().get(test.group().lower()) in lab_tables()["blood_alone"]
+    heading = re.fullmatch(r"[^\d\n]{2,50}:[ \t*]*|[^a-z\d\n]{4,50}", line.strip())
+    return bool(heading or len(re.findall(r"\b[a-z]{2,}\b", line)) > 6) and not (test or list_patterns()[1].match(line))
+
+def under_fluid(
+    text: str,
+    start: int,  # where the test's name begins
+) -> bool:
+    "Whether the line stands in the list below a fluid's heading. An empty line ends it, unless the list begins with one."
+    heading = max(list_patterns()[0].finditer(text, max(0, start - 1500), start), key=lambda m: m.end(), default=None)
+    if not heading: return False
+    end = text.find("\n", start)
+    lines = text[heading.end() : len(text) if end < 0 else end].splitlines()
+    return not any(ends_list(line) if line.strip() else not heading["spaced"] for line in lines)
+
 
 # %% ../nbs/04_labs.ipynb #bdcfe268
 class Reading(NamedTuple):
@@ -373,6 +419,27 @@ def own_value(
     if "molar_mass" not in lab_tables()["si"].get(name, {}): return value * factor
     return round(value * factor, max(len(f"{limit:g}".partition(".")[2]) for limit in (test.low, test.high)))
 
+
+# %% ../nbs/04_labs.ipynb #d68ef169
+def assumed_units(
+    name: str,  # the test
+    value: float,  # that stands without a unit
+) -> list[str]:
+    "The units in which a bare number is a plausible result, as `plausible` in labs.yaml has them."
+    return [unit for unit, (low, high) in lab_tables()["plausible"].get(name, {}).items() if low <= value <= high]
+
+def own_values(
+    name: str,
+    value: float,
+    unit: str,  # empty: every unit that it may have
+) -> list[float]:
+    "What the value may be in the unit of the table; empty where nothing is known."
+    units = [unit] if unit or not lab_tests()[name].unit else assumed_units(name, value)
+    found = [own_value(name, value, u) for u in units]
+    return [] if None in found else found
+
+
+# %% ../nbs/04_labs.ipynb #c0fa2863
 def decide_flag(
     name: str,
     reading: Reading,
@@ -382,9 +449,12 @@ def decide_flag(
     test = lab_tests()[name]
     if reading.limits: return flag_of(reading.value, *reading.limits, reading.sign)
     if reading.tail.flag: return reading.tail.flag
-    if (value := own_value(name, reading.value, unit)) is not None: return flag_of(value, test.low, test.high, reading.sign)
-    if re.search(r"(?i)\b(?:not|no longer|never)\b", reading.words): return "unknown"
-    return next((f for f, words in SAID.items() if re.search(words, reading.words)), "unknown")
+    by_table = {flag_of(v, test.low, test.high, reading.sign) for v in own_values(name, reading.value, unit)}
+    certain = by_table.pop() if len(by_table) == 1 else None
+    denied = re.search(r"(?i)\b(?:not|no longer|never)\b", reading.words)
+    said = None if denied else next((f for f, words in SAID.items() if re.search(words, reading.words)), None)
+    stated = unit or not test.unit
+    return (certain or said if stated else said or certain) or "unknown"
 
 def is_critical(
     name: str,
@@ -392,9 +462,10 @@ def is_critical(
     unit: str,
     sign: str = "",
 ) -> bool:
-    "Whether a result lies beyond the critical limits of its test; False where these or its unit are unknown."
-    limits, own = lab_tables()["critical"].get(name), own_value(name, value, unit)
-    return limits is not None and own is not None and flag_of(own, *limits, sign) in ("low", "high")
+    "Whether a result lies beyond the critical limits of its test, in every unit that it may have; False where these or its unit are unknown."
+    limits, own = lab_tables()["critical"].get(name), own_values(name, value, unit)
+    return bool(limits and own) and all(flag_of(v, *limits, sign) in ("low", "high") for v in own)
+
 
 # %% ../nbs/04_labs.ipynb #3f1a9c25
 def is_other(
@@ -404,9 +475,10 @@ def is_other(
     reading: Reading,
 ) -> bool:
     "Whether a number is a goal, a threshold, or a result of another fluid or another form of the test."
-    threshold = reading.sign and threshold_pattern().search(text[max(0, start - 24) : start])
+    before = threshold_pattern().search(text[max(0, start - 100) : start])
+    threshold = before and (reading.sign or before["goal"])
     behind = other_behind_pattern().match(text, reading.end) or other_behind_pattern().match(reading.words)
-    return bool(threshold or behind or of_other_fluid(text, start, at))
+    return bool(threshold or behind or in_fluids_sentence(text, start, at) or under_fluid(text, start))
 
 # %% ../nbs/04_labs.ipynb #e4d7cebc
 def read_result(
@@ -421,6 +493,8 @@ def read_result(
     if not reading or is_other(text, start, at, reading): return None
     unit = normal_unit(reading.tail.unit, test) if reading.tail.unit else ""
     if unit == "%" and test.unit != "%": return None   # 'hemoglobin 81% saturated'
+    bare = not (unit or reading.limits or reading.tail.flag)
+    if bare and at - start <= 2 and not assumed_units(name, reading.value): return None   # K 562 cells
     low, high = reading.limits or (None, None)
     critical = reading.tail.urgent or is_critical(name, reading.value, unit, reading.sign)
     return Lab(name=name, value=reading.value, sign=reading.sign, unit=unit, ucum=ucum_code(unit), low=low, high=high, flag=decide_flag(name, reading, unit),
@@ -465,6 +539,7 @@ def mended_name(
 
 # %% ../nbs/04_labs.ipynb #b0fc2e8b
 TUMOUR_MARKER = re.compile(r"[ \t]*(?:19-9|125(?![.\d])|15-3|27[.-]29)")   # CA 125 is no calcium
+BLOOD_GAS = re.compile(r"\b(?:pH|[Pp]o2|PO2|ABG)\b(?:(?!\b(?:Na|K|Cl|[BC]MP|[Ll]abs|[Cc]hem\w*|Sodium|sodium)\b)[^;\n])*\Z")   # CO2 behind a pH is its pressure
 
 def named_labs(text: str) -> list[Lab]:
     "The results behind well-written names."
@@ -474,6 +549,7 @@ def named_labs(text: str) -> list[Lab]:
         if found and m.start() < found[-1].end: continue
         if other_test_pattern().search(text[max(0, m.start() - 14) : m.start()]): continue
         if written == "ca" and TUMOUR_MARKER.match(text, m.end()): continue
+        if written == "co2" and BLOOD_GAS.search(text[max(0, m.start() - 40) : m.start()]): continue
         name = test_names().get(re.sub(r"\s+", " ", written)) or mended_name(m.group())
         lab = read_result(text, name, m.start(), m.end()) if name else None
         if lab: found.append(lab)

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['OCR_LETTERS', 'PLACE', 'LINE_END', 'JUNK', 'LABEL', 'NO_MORE_ON_LINE', 'STRAY', 'DATED', 'APART', 'CAPS_HEADING',
-           'ENDS_TELLING', 'SIGNATURE', 'SIGNER', 'SMALL_IN_NAMES', 'LISTED', 'ADDENDUM', 'Heading', 'IMAGING_WORDS',
-           'LAB_VALUE', 'LEAD', 'TRAILING', 'NEXT_MARK', 'heading_table', 'fold', 'known_headings', 'shouted',
-           'heading_section', 'Candidate', 'heading_candidates', 'section_by_word', 'looks_like_heading',
-           'accepted_heading', 'is_signer', 'last_lines', 'fixed_headings', 'written_headings', 'headings',
-           'settle_by_content', 'settle_in_context', 'header_end', 'body_span', 'find_sections']
+           'ENDS_TELLING', 'SIGNATURE', 'SIGNER', 'SMALL_IN_NAMES', 'LISTED', 'ADDENDUM', 'Heading', 'SOAP',
+           'SOAP_SECTIONS', 'IMAGING_WORDS', 'LAB_VALUE', 'LEAD', 'TRAILING', 'NEXT_MARK', 'heading_table', 'fold',
+           'known_headings', 'shouted', 'heading_section', 'Candidate', 'heading_candidates', 'section_by_word',
+           'looks_like_heading', 'accepted_heading', 'is_signer', 'last_lines', 'soap_headings', 'fixed_headings',
+           'written_headings', 'headings', 'settle_by_content', 'settle_in_context', 'header_end', 'body_span',
+           'find_sections']
 
 # %% ../nbs/04_sections.ipynb #881f2f84
 import re
@@ -215,13 +216,29 @@ ADDENDUM = re.compile(r"""(?mx) ^ [^\w\n]* (?P<heading> A(?i:ddend(?:um|a)) \b
       | (?= [ \t]+ (?i: by | dated | from ) \b )
       | (?= [ \t]* [\W_]{0,6} $ ) ) )""")
 
-# %% ../nbs/04_sections.ipynb #1e43ef2c
+# %% ../nbs/04_sections.ipynb #65a4a512
 Heading = tuple[int, int, str]   # start, end (where its section's body may begin), the section's name
 
+SOAP = re.compile(r"""(?mx) ^ [ \t]* (?P<letter> S | O | A[/&]P | A | P ) [*]{0,2}
+    (?: [ \t]* : (?!\d) | [ \t]+ [-–] (?=[ \t]) | [ \t]* (?=\r?\n) ) (?! (?<! S: ) [ \t]* \d{2,3} [ \t]* (?: [,;%\r\n] | bpm | / | reg | $ ) )""")   # no vital sign
+SOAP_SECTIONS = {"S": "history", "O": "examination", "A": "impression", "P": "recommendations", "A/P": "impression", "A&P": "impression"}
+
+def soap_headings(text: str) -> dict[int, Heading]:
+    "The letters that head the parts of SOAP notes, by where they start."
+    notes: list[list[re.Match]] = []
+    rank = lambda m: "SOAP".index(m["letter"][-1])
+    for m in SOAP.finditer(text):
+        if m["letter"] == "S": notes.append([m])
+        elif notes and rank(m) > rank(notes[-1][-1]): notes[-1].append(m)
+    parts = lambda note: sum(c in "SOAP" for m in note for c in m["letter"])
+    return {m.start("letter"): (*m.span("letter"), SOAP_SECTIONS[m["letter"]]) for note in notes if parts(note) >= 3 for m in note}
+
+
+# %% ../nbs/04_sections.ipynb #1e43ef2c
 def fixed_headings(text: str) -> dict[int, Heading]:
-    "The phrases that begin a signature and the marks of an addendum, by where they start."
+    "The phrases that begin a signature, the marks of an addendum and the letters of a SOAP note, by where they start."
     kinds = ((SIGNATURE, "signature"), (ADDENDUM, "other"))
-    return {m.start("heading"): (*m.span("heading"), name) for pattern, name in kinds for m in pattern.finditer(text)}
+    return soap_headings(text) | {m.start("heading"): (*m.span("heading"), name) for pattern, name in kinds for m in pattern.finditer(text)}
 
 def written_headings(
     text: str,

@@ -118,3 +118,17 @@ def test_looks_at_slices_hide_no_fall_over_all_patients():
     labs = lambda hits: {"lab_f1": {e: np.array([hits, 1.0, 1.0]) for e in names}}
     verdict = judge("new", same | labs(0.0), accepted_of("old", same | labs(1.0)), table)
     assert (verdict["verdict"], verdict["worse"], verdict["worse_slices"]) == ("worse", ["lab_f1"], [])
+
+
+@pytest.mark.parametrize("report,task,answer,broken", [
+    ("Potassium >10 mmol/L", "summary", "All is well.", True), ("Potassium >6 mmol/L", "summary", "All is well.", False), ("Glucose <70 mg/dL", "summary", "All is well.", False), ("Glucose <50 mg/dL", "summary", "All is well.", True),
+    ("Troponin I <60 ng/L", "recommendations", "- Rest.", False), ("K 7.1", "summary", "All is well.", True), ("Creatinine 90", "recommendations", "- Start metformin.", False), ("Creatinine 4.1", "recommendations", "- Start metformin.", True)])
+def test_a_guideline_applies_only_where_a_result_with_a_sign_or_without_a_unit_surely_meets_it(report, task, answer, broken):
+    from medllm_nb.guidelines import breaches, load_guidelines
+    assert bool(breaches(report, task, answer, load_guidelines())) == broken
+
+
+@pytest.mark.parametrize("answer,kinds", [("CRP <10 mg/L.", []), ("CRP 10 mg/L.", ["lab"]), ("eGFR >60.", []), ("eGFR <60.", ["lab"]), ("eGFR 80.", [])])
+def test_an_answer_that_drops_or_turns_the_sign_of_a_lab_makes_it_up(answer, kinds):
+    from medllm_nb.faithfulness import made_up
+    assert [s.kind for s in made_up(answer, "CRP <10 mg/L. eGFR 80.") if s.kind in ("lab", "number", "quantity")] == kinds

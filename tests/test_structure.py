@@ -270,7 +270,7 @@ def test_a_detection_limit_keeps_its_sign_and_claims_no_more_than_it_says(text, 
     ("Sodium was low, at 119 mmol/L", 119, "low", True), ("Potassium elevated (6.9 mmol/L)", 6.9, "high", True), ("Potassium climbed to 6.9 mmol/L", 6.9, "high", True), ("Potassium fell to 2.1 mmol/L", 2.1, "low", True),
     ("Hemoglobin dropped from 12 to 6.1 g/dL", 6.1, "low", True), ("Hemoglobin has dropped from 12.1 g/dL to 6.1 g/dL", 6.1, "low", True), ("Hb 8·2 g/dL", 8.2, "low", False),
     ("Potassium at 0800 was 5.9 mmol/L", 5.9, "high", False), ("Potassium at 8 am: 5.9 mmol/L", 5.9, "high", False), ("NT-proBNP at 1200 pg/mL", 1200, "high", False),
-    ("Potassium was not elevated at 4.2", 4.2, "unknown", False), ("Potassium was not elevated at 4.2 mmol/L", 4.2, "normal", False), ("Potassium was within normal limits at 4.0", 4.0, "normal", False)])
+    ("Potassium was not elevated at 4.2", 4.2, "normal", False), ("Potassium was not elevated at 4.2 mmol/L", 4.2, "normal", False), ("Potassium was within normal limits at 4.0", 4.0, "normal", False)])
 def test_value_flag_and_alarm_of_many_ways_to_write_a_lab(text, value, flag, critical):
     lab = one_lab(text)
     assert (lab.value, lab.flag, lab.critical) == (value, flag, critical)
@@ -293,3 +293,72 @@ def test_goals_thresholds_other_fluids_and_ionized_calcium_are_no_result(text):
                                         ("UA clean, serum glucose 500 mg/dL", 500), ("Urine output 30 mL/h, potassium 6.9 mmol/L", 6.9), ("Urine toxicology negative, potassium 6.9 mmol/L", 6.9), ("Dark urine.,LABORATORY EXAM:, creatinine of 2.38", 2.38), ("UA: clean\nGlucose 500 mg/dL", 500)])
 def test_a_goal_or_fluid_nearby_hides_no_result(text, value):
     assert one_lab(text).value == value
+
+
+@pytest.mark.parametrize("text,value,flag,critical", [
+    ("K 6.9", 6.9, "high", True), ("K 2.1", 2.1, "low", True), ("Na 128", 128, "low", False), ("Cl 101", 101, "normal", False), ("BUN 40", 40, "high", False), ("Cr 2.1", 2.1, "high", False), ("WBC 14.2", 14.2, "high", False),
+    ("WBC 12,500", 12500, "high", False), ("Hgb 9.8", 9.8, "low", False), ("plt 90", 90, "low", False), ("Platelets 12,000", 12000, "low", True), ("TSH 0.01", 0.01, "low", False), ("A1c 8.2", 8.2, "high", False),
+    ("glucose 240", 240, "high", False), ("glucose 6.0", 6.0, "high", False), ("creatinine 90", 90, "normal", False), ("Hgb 98", 98, "low", False), ("CRP 60", 60, "high", False), ("CRP 0.4", 0.4, "normal", False),
+    ("CRP 3", 3, "unknown", False), ("glucose 40", 40, "unknown", True), ("bilirubin 20", 20, "unknown", False), ("HbA1c 58", 58, "unknown", False), ("Troponin 0.02", 0.02, "unknown", False), ("potassium 59", 59, "unknown", False),
+    ("hemoglobin was low at 12.1", 12.1, "low", False), ("eGFR 38", 38, "low", False), ("GFR est. 52", 52, "low", False), ("eGFR 12", 12, "low", True), ("eGFR >60", 60, "normal", False), ("eGFR (non-African American): 88", 88, "normal", False)])
+def test_a_result_without_a_unit_is_flagged_where_only_one_unit_or_every_unit_says_the_same(text, value, flag, critical):
+    lab = one_lab(text)
+    assert (lab.value, lab.unit, lab.flag, lab.critical) == (value, "", flag, critical)
+
+
+def test_egfr_is_read_with_its_unit_and_range():
+    for text in ("eGFR: 45 mL/min/1.73m2", "eGFR 45 ml/min per 1.73 m² (>60)", "Estimated GFR | 45 | mL/min/1.73 m2 | >60 | L"):
+        lab = one_lab(text)
+        assert (lab.name, lab.value, lab.unit, lab.ucum, lab.flag) == ("eGFR", 45, "mL/min/1.73 m2", "mL/min/{1.73_m2}", "low"), text
+
+
+@pytest.mark.parametrize("text", ["vitamin K 2", "vit K 2", "L5", "C5-6", "pO2 on 4 L", "age 45", "K 20 mEq PO", "KCl 40", "glucose tablets 4", "T4 1.2", "B12", "CK-MB 4.5", "K 03/04/2021", "Na 08:00", "glucose 3+", "WBC 25 /hpf",
+                                  "WBC 5 per high power field", "K 562 cells", "Cr 51 EDTA", "CO2 4 L/min", "pH 7.32, CO2 55", "glucose 2-hour test", "albumin 2.5 ± 0.8 g/dL in the group", "creatinine clearance 90"])
+def test_what_only_looks_like_a_result_without_a_unit_is_none(text):
+    assert find_labs(text) == []
+
+
+@pytest.mark.parametrize("text", ["keep K >4 and Mg >2", "keep K 4 and Mg 2", "goal K > 4", "target INR 2-3", "replete K if <3.5", "replete K <3.5 or Mg <1.8", "transfuse if Hgb <7", "hold for K >5.5 or creatinine >2.5", "Keep INR 2.0",
+                                  "maintain Hgb at 8", "aim for an INR of 2.5", "call house officer if temp >101.5, SBP <90, glucose >300", "until INR 2.0"])
+def test_targets_and_conditions_are_no_result(text):
+    assert find_labs(text) == []
+
+
+@pytest.mark.parametrize("text,values", [("When seen, his TSH was <0.01", [0.01]), ("admitted for K 6.9 and Cr 4", [6.9, 4]), ("K 4.5, goal 4-5; Mg 1.9", [4.5, 1.9]), ("Keep NPO. K 6.9", [6.9]), ("We kept an eye on K 4.5", [4.5])])
+def test_a_word_that_could_lead_to_a_target_hides_no_result(text, values):
+    assert [l.value for l in find_labs(text)] == values
+
+
+@pytest.mark.parametrize("text,names", [
+    ("Urinalysis:\nColor: yellow\nGlucose 250 mg/dL\nProtein 30 mg/dL\nWBC 12\n\nCHEMISTRY\nSodium 140 mmol/L", ["Sodium"]), ("CSF:\nGlucose 60 mg/dL\nSerum glucose 110 mg/dL", ["Glucose"]),
+    ("URINE\nGLUCOSE 250 mg/dL\nBLOOD TRACE\nKETONES 40 mg/dL\nCBC\nHgb 9.8 g/dL\nWBC 14.2", ["Hemoglobin", "White blood cells"]), ("Pleural fluid analysis\nGlucose | 60 | mg/dL\nLDH | 300\nHemoglobin | 9.8 | g/dL", ["Hemoglobin"]),
+    ("Urinalysis: normal\nGlucose 250 mg/dL", ["Glucose"]), ("UA: blood 3+, glucose 500 mg/dL", []), ("Urinalysis\n\nProtein: 30\n\nGlucose: 250 mg/dL", []), ("Urine output:\nPotassium 6.9 mmol/L", ["Potassium"])])
+def test_a_list_below_the_heading_of_a_fluid_is_not_read_as_blood(text, names):
+    assert [l.name for l in find_labs(text)] == names
+
+
+@pytest.mark.parametrize("text,said", [
+    ("No chest pain, fever present.", {"chest pain": "negated", "fever": "present"}), ("Denies cough, reports fever.", {"cough": "negated", "fever": "present"}), ("No edema and she has cough.", {"edema": "negated", "cough": "present"}),
+    ("No chest pain, fever or edema.", {"chest pain": "negated", "fever": "negated", "edema": "negated"}), ("Denies fever, has no cough.", {"fever": "negated", "cough": "negated"})])
+def test_findings_and_concepts_say_the_same_of_a_symptom(text, said):
+    from medllm_nb.concepts import find_concepts
+    report = "EXAMINATION: " + text
+    sections = find_sections(report)
+    findings = find_findings(report, sections)
+    assert {m.text.lower(): m.assertion for m in find_concepts(report, sections)} == said
+    for symptom, assertion in said.items():
+        (finding,) = [f for f in findings if symptom in f.text.lower()]
+        assert finding.assertion == assertion, findings
+
+
+@pytest.mark.parametrize("text,names", [
+    ("S: cough for 3 days\nO: lungs clear\nA: bronchitis\nP: rest", ["history", "examination", "impression", "recommendations"]), ("S: 54 yo man\nO:\nT: 37\nP: 72\nLungs clear\nA: bronchitis\nP: rest", ["history", "examination", "impression", "recommendations"]),
+    ("S: cough\nO: clear\nA/P: bronchitis, rest", ["history", "examination", "impression"]), ("S\ncough\nO\nclear\nA\nbronchitis\nP\nrest", ["history", "examination", "impression", "recommendations"]),
+    ("S: cough\nA: gout\nP: rest\n\nS: better\nO: clear\nP: none", ["history", "impression", "recommendations", "history", "examination", "recommendations"])])
+def test_the_letters_of_a_soap_note_head_its_sections(text, names):
+    assert [s.name for s in find_sections(text)] == names
+
+
+@pytest.mark.parametrize("text", ["FINDINGS: T: 37\nP: 72\nR: 16\nBP: 120/80", "FINDINGS: Blood group\nA: positive\nP: 72", "FINDINGS: He had type A: S and O: were not found, P: none.", "FINDINGS: S: cough\nP: rest", "FINDINGS: P: 72\nO: none\nS: none"])
+def test_single_letters_head_nothing_without_a_soap_note(text):
+    assert [s.name for s in find_sections(text)] == ["findings"]
