@@ -27,7 +27,7 @@ from tqdm.auto import tqdm
 from .core import DeidReport, GoldReport, Report, load_key, load_params, project_root, read_records, write_json
 from .deidentify import DeidentifyParams, find_all
 from .ingest import header_fields
-from .lexicon import clinical_use, countries, is_word, sure_given_names
+from .lexicon import clinical_use, countries, is_word, sure_given_names, words
 from .phi import Known, known_values, name_parts
 from .rules import STATE
 from .surrogates import patient_key
@@ -100,7 +100,7 @@ MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 WRITTEN_DAY = re.compile(rf"(?<!\d)(?<!\d\.)(?:(?P<a>\d{{1,4}})(?P<gap> ?[-/.] ?| )(?P<b>\d\d?)(?P=gap)(?P<c>\d{{4}}|\d\d?)(?!\d|[-/.]\d\d?\b(?![-/.]))"
                          rf"|(?P<run>\d{{8}})(?:\d{{4}}|\d{{6}})?(?!\d)"
                          rf"|(?P<day>\d\d?)(?:st|nd|rd|th)?(?: of |[ ./-]{{0,2}})(?P<month>{MONTH})\.?,?[ ./-]{{0,2}}(?P<year>\d{{4}}|\d\d)(?!\d))"
-                         rf"|(?<![a-z])(?P<month2>{MONTH})\.?[ ./-]{{0,2}}(?P<day2>\d\d?)(?:st|nd|rd|th)?(?:, ?|[ ./-])(?P<year2>\d{{4}}|\d\d)(?!\d)")
+                         rf"|(?<![a-z])(?P<month2>{MONTH})\.?[ ./-]{{0,2}}(?P<day2>\d\d?)(?:st|nd|rd|th)?(?: ?[-–] ?\d\d?(?=,? \d{{4}}))?(?:, ?|[ ./-])(?P<year2>\d{{4}}|\d\d)(?!\d)")
 
 def day_of(year: str, month: str, day: str) -> Iterator[date]:
     "The days that figures may mean: two digits of a year are of this century or the last."
@@ -134,7 +134,11 @@ def address_parts(
     "(part, kind) of what of an address names a home or narrows it down."
     flat = re.sub(r"\s*\n\s*", ", ", value)
     streets = [p.strip() for p in flat.split(",") if re.match(rf"\s*(?!{ZIP_CODE}\s*$)\d[\w-]*\s+.*[^\W\d_]{{3}}", p)]
-    found = {(s, "ADDRESS") for street in streets for s in (street, UNIT.sub("", street))}
+    streets += [UNIT.sub("", s) for s in streets]
+    for street in list(streets):
+        stem, _, kind = street.rpartition(" ")
+        if kind.lower().rstrip(".") in words("roads") and re.match(r"\d[\w-]* ", stem) and (re.match(r"\d{3}", stem) or not is_word(stem.split()[-1])): streets.append(stem)  # not 2 main
+    found = {(s, "ADDRESS") for s in streets}
     code = re.search(rf"[^\W\d_]\.?,?\s+({ZIP_CODE})\s*$", flat)
     if code: found |= {(code[1], "ZIP_CODE"), (code[1][:5], "ZIP_CODE")}
     if town := TOWN.search(flat):
@@ -148,7 +152,7 @@ def ages(
     "The ways to write an age over 90, folded."
     n = re.search(r"\d+", written)
     if not n or int(n[0]) <= 90: return set()
-    behind = {f"{n[0]}{gap}{unit}" for unit in ("yo", "y/o", "y.o.", "yr old", "yrs old", "year old", "year-old", "years old", "years-old", "years", "yrs", "f", "female", "male", "woman", "man") for gap in (" ", "-", "")}
+    behind = {f"{n[0]}{gap}{unit}" for unit in ("yo", "y/o", "y.o.", "y", "yr old", "yr-old", "yrs old", "year old", "year-old", "years old", "years-old", "years", "yrs", "f", "female", "male", "woman", "man") for gap in (" ", "-", "")}
     return behind | {f"{word} {n[0]}" for word in ("age", "aged", "age:", "age of", "age is")}
 
 def variants(
@@ -180,7 +184,7 @@ class Hit(NamedTuple):
 AS_IT_STANDS = {"GIVEN_NAME", "FAMILY_NAME", "INITIALS", "ZIP_CODE", "AGE"}
 DIGIT_GAP = re.compile(r"(?<=\d)[ .()/-]{1,2}(?=\d)")
 MIDDLE_INITIAL = re.compile(r"(?:(?<=[^\W\d_]{2}) |(?<=[^\W\d_]\.) ?)[^\W\d_]\.?(?= [^\W\d_]{2})")
-LABEL = re.compile(r"(?<![^\W_])[^\W\d_]{2,12}$")
+LABEL = re.compile(r"(?<![^\W_])[^\W\d_]{1,12}$")
 
 def automaton(needles: dict[str, str]):
     "An Aho-Corasick automaton of the needles, each with its entity; None without any."
@@ -195,8 +199,9 @@ def is_whole(read: str, start: int, end: int, entity: str = "") -> bool:
     "Whether a stretch is no part of a longer word or number; a number may stand right behind its label."
     edge = lambda a, b: 0 <= a and b < len(read) and read[a].isalnum() and read[b].isalnum()
     decimals = start > 1 and read[start - 1] == "." and read[start - 2].isdigit() and (read[start:end].isdigit() or entity == "AGE")
-    labelled = lambda: entity in NUMBERS and read[start].isdigit() and LABEL.search(read, max(0, start - 13), start)
-    return not decimals and not (entity == "INITIALS" and re.match(r"\w", read[end : end + 1])) and not edge(end - 1, end) and (not edge(start - 1, start) or bool(labelled()))
+    longer = entity == "INITIALS" and (re.search(r"(?<!\w)\w\. ?$", read[max(0, start - 4) : start]) or edge(end, end))  # J.M.O., M.O.D.
+    if decimals or longer or edge(end - 1, end): return False
+    return not edge(start - 1, start) or entity in (*NUMBERS, "ZIP_CODE") and read[start].isdigit() and bool(LABEL.search(read, max(0, start - 13), start))
 
 def search(
     text: str,
