@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import KEY
 
-from medllm_nb.core import DeidReport, Example, Message, Report, encrypt, load_key, write_records
+from medllm_nb.core import DeidReport, Example, Message, Report, Span, encrypt, load_key, write_records
 from medllm_nb.deidentify import DeidentifyParams, deidentify, find_phi, patient_key
 from medllm_nb.metrics import Answer
 from medllm_nb.privacy import LeakError, run_privacy
@@ -19,7 +19,15 @@ HISTORY: Mrs. O'Connell coughs. BP 120/80.
 IMPRESSION: Pneumonia.""",
          "p3": """Patient: WHITE, Anna   MRN: 55-91-26-3   DOB: 06/30/1972
 HISTORY: Ms. White has a white lesion on the tongue.
-IMPRESSION: Leukoplakia."""}
+IMPRESSION: Leukoplakia.""",
+         "p4": """Patient: Amy Ng   MRN: 4471993   DOB: 05/09/1929
+Address: 1420 Birchwood Lane, Springfield, IL 62704
+Date of service: 03/14/2024
+HISTORY: Mrs. Ng is 94 years old and tired. Platelets 162 on 03/14/2024.
+IMPRESSION: Anaemia.""",
+         "p5": """Patient: Beatrice Tulloch-Farquhar   MRN: 60-18-42-7   DOB: 07/21/1980
+HISTORY: Mrs. Tulloch-Farquhar has a rash.
+IMPRESSION: Eczema."""}
 
 
 @pytest.fixture
@@ -71,7 +79,7 @@ def leaks(root):
 
 def test_a_clean_run_passes(run):
     result = audit(run)
-    assert result["patients"] == 3 and result["identifiers"] >= 9 and result["texts_searched"] >= 8
+    assert result["patients"] == 5 and result["identifiers"] >= 9 and result["texts_searched"] >= 8
     assert leaks(run) == 0
 
 
@@ -86,6 +94,67 @@ def test_an_identifier_in_a_models_answer_fails_the_pipeline(run, patient, text)
     assert leaks(run) > 0
     told = str(caught.value).lower()
     assert not any(secret in told for secret in ("oebuck", "connell", "white", "3030607")), "the error itself would leak"
+
+
+@pytest.mark.parametrize("patient, text", [
+    ("p2", "OCONNELL was seen"), ("p2", "O Connell was seen"), ("p2", "M O Connell"), ("p2", "Margaret OConnell"), ("p2", "CONNELL, O'CONNELL"), ("p2", "seen by M. O'C. today"), ("p2", "(M.A.O.)"), ("p2", "M.O.: seen"), ("p2", "M.A. O'C."),
+    ("p5", "Beatrice Tulloch"), ("p5", "Farquhar was seen"), ("p5", "Beatrice Tulloch Farquhar"), ("p5", "TULLOCHFARQUHAR, B"),
+    ("p4", "Amy Ng"), ("p4", "Ng, Amy"), ("p4", "Mrs Ng is well"), ("p4", "Miss NG is well"), ("p3", "Told Ms. White so"), ("p4", "DR. NG"),
+    ("p2", "Margaret was seen"), ("p2", "told MARGARET so"), ("p1", "and marietta is tired"), ("p4", "so Amy is tired")])
+def test_a_part_of_a_name_in_the_patients_own_answer_fails_the_pipeline(run, patient, text):
+    answer(run, text, patient)
+    with pytest.raises(LeakError, match="in artifacts/evaluate/answers"): audit(run)
+
+
+@pytest.mark.parametrize("patient, text", [
+    ("p2", "M.D. and P.O. and m.o. and O.M.A. and J.M.O. and M.O.D."), ("p4", "5 ng of it, an NG tube, Ng"), ("p4", "A.N.A. positive"), ("p3", "a White man, an Anna Smith"), ("p1", "Margaret was seen"), ("p2", "Margaret Smith"), ("p4", "in AMY"),
+    ("p4", "RBC 4.94, 94 mg, 162 on 03/14, 6.2704, 62704.5, 1420 units"), ("p4", "14 March, in 2024; 20240315; 03/14/2023"), ("p2", "on 03/14/2024 aged 94"), ("p4", "T44719935 and a4471993f0c1"), ("p4", "MR NG, DR"), ("p4", "HR 14, 20 mg")])
+def test_a_part_that_names_nobody_passes(run, patient, text):
+    answer(run, text, patient)
+    audit(run)
+    assert leaks(run) == 0
+
+
+@pytest.mark.parametrize("text, kind", [
+    ("MRN4471993", "NUMBER"), ("mrn:4471993", "NUMBER"), ("No4471993.", "NUMBER"), ("1420 Birchwood Ln", "ADDRESS"), ("IL62704", "ZIP_CODE"), ("in on March 12-14, 2024 and 13 March; March 14-16, 2024", "DATE_TIME"), ("1420 Birchwood Lane", "ADDRESS"), ("1420 BIRCHWOOD LANE, Apt. 3", "ADDRESS"), ("Springfield 62704", "ADDRESS"), ("Springfield, IL\n62704", "ADDRESS"), ("ZIP 62704", "ZIP_CODE"),
+    ("seen 2024-03-14", "DATE_TIME"), ("seen 3/14/24", "DATE_TIME"), ("on March 14, 2024", "DATE_TIME"), ("on 14 Mar 2024", "DATE_TIME"), ("20240314", "DATE_TIME"), ("20240314083000", "DATE_TIME"), ("2024-03-14T08:30", "DATE_TIME"), ("14.03.2024-15.03.2024", "DATE_TIME"), ("born May 9th, 1929", "BIRTH_DATE"),
+    ("a 94-year-old", "AGE"), ("94 y/o", "AGE"), ("aged 94", "AGE"), ("Age: 94", "AGE"), ("94 years old", "AGE")])
+def test_numbers_addresses_days_and_ages_in_the_patients_own_answer_fail_the_pipeline(run, text, kind):
+    answer(run, text, "p4")
+    with pytest.raises(LeakError, match=kind): audit(run)
+
+
+@pytest.mark.parametrize("text", ["Amy Ng", "NG, AMY", "Ng,\nAmy", "Amy B. Ng", "MRN4471993", "1420 Birchwood Lane", "Springfield, IL 62704"])
+@pytest.mark.parametrize("place", ["nobody's", "another's"])
+def test_short_names_addresses_and_labelled_numbers_count_wherever_they_stand(run, text, place):
+    if place == "nobody's": notebook(run, text)
+    else: answer(run, text, "p1")
+    with pytest.raises(LeakError): audit(run)
+
+
+def test_what_could_be_another_patients_surrogate_or_a_common_word_passes_where_nobody_is_known(run):
+    notebook(run, "Margaret and Mrs Ng, M.O., seen on 03/14/2024, 94 years old, 62704; 12 ng, amy")
+    audit(run)
+    assert leaks(run) == 0
+
+
+def test_a_shifted_date_that_falls_on_another_true_one_passes_in_any_format(run):
+    report = DeidReport(report_id="r4", patient_key=patient_key(load_key("surrogates"), "p4"), format="txt", specialty="other", text="Seen Mar 14, 2024.", ocr_confidence=[], replaced=[Span(start=5, end=17, entity="DATE_TIME", score=1.0, detector="")])
+    write_records(run / "artifacts/deidentify/reports", [report], DeidReport)
+    answer(run, "seen on 2024-03-14", "p4")
+    table(run / "artifacts/structure/rows.parquet", {"patient_key": report.patient_key, "day": "2024-03-14"})
+    audit(run)
+    assert leaks(run) == 0
+
+
+def test_a_given_name_that_another_patients_surrogate_bears_is_not_told_from_it_in_an_answer(run):
+    report = DeidReport(report_id="r1", patient_key=patient_key(load_key("surrogates"), "p1"), format="txt", specialty="other", text="Seen: Margaret Poe.", ocr_confidence=[], replaced=[Span(start=6, end=18, entity="PERSON", score=1.0, detector="")])
+    write_records(run / "artifacts/deidentify/reports", [report], DeidReport)
+    answer(run, "Margaret was seen", "p2")
+    audit(run)
+    assert leaks(run) == 0
+    table(run / "artifacts/structure/rows.parquet", {"report_id": "r2", "patient_key": patient_key(load_key("surrogates"), "p2"), "text": "Margaret was seen"})
+    with pytest.raises(LeakError, match="GIVEN_NAME in artifacts/structure"): audit(run)
 
 
 @pytest.mark.parametrize("text", ["born 03/14/1950", "born 3/14/50", "born 14.03.1950", "(1950-03-14)", "March 14, 1950", "on the 14th of March 1950", "14-MAR-1950", "id 19500314"])
@@ -138,6 +207,11 @@ def test_an_identifier_in_a_files_name_fails_the_pipeline_and_is_not_told(run):
     write(run / "artifacts/plots/Marietta_Roebuck.csv", "pages\n2\n")
     with pytest.raises(LeakError, match="1 PERSON in artifacts/plots/...") as caught: audit(run)
     assert "oebuck" not in str(caught.value)
+
+
+def test_a_short_name_in_a_files_name_fails_the_pipeline_in_any_case(run):
+    write(run / "artifacts/plots/amy_ng.csv", "pages\n2\n")
+    with pytest.raises(LeakError, match="1 PERSON in artifacts/plots/..."): audit(run)
 
 
 def test_weights_encrypted_tables_and_caches_are_left_out(run):
