@@ -18,7 +18,7 @@ OWN := 12_benchmarks 12_review
 # Notebooks without a stage: the site shows them executed too.
 PLAIN := $(filter-out $(OWN) $(basename $(notdir $(shell grep -ohE 'nbs/[a-z0-9_]+\.ipynb' dvc.yaml service/dvc.yaml))), $(basename $(notdir $(NBS))))
 
-.PHONY: run test setup data browser key doctor lab benchmarks review accept site profile serve monitor retrain day audit readme clean-notebooks lock wheel help
+.PHONY: run test setup data browser key reid-key doctor lab benchmarks review accept site profile serve monitor retrain day audit readme clean-notebooks lock wheel help
 
 run: setup key data  ## set up, then run the whole pipeline on data/ and show the scores (the default)
 	dvc repro
@@ -45,6 +45,10 @@ browser:
 
 key: setup  ## a key file for the PHI at rest, if there is none
 	@medllm-key > /dev/null
+
+reid-key: setup  ## make reid-key FILE=/safe/key: a key for the re-identification table alone, kept apart from the pipeline's
+	@test -n "$(FILE)" || { echo "say where: make reid-key FILE=/safe/key"; exit 1; }
+	@python -c 'import sys; from medllm_nb.core import create_key; print(create_key(sys.argv[1]))' "$(FILE)"
 
 doctor: setup  ## what this machine has, and which profile fits it
 	@medllm-doctor

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['DeidentifyParams', 'replace_phi', 'deidentify', 'source_number', 'find_together', 'left_behind', 'project_spans',
            'score_phi', 'find_phi_stock', 'detection_version', 'find_cached', 'find_all', 'score_against_gold', 'Done',
-           'deidentify_patients', 'deidentify_all', 'Replacement', 'replacements', 'reidentify', 'run_deidentify']
+           'deidentify_patients', 'deidentify_all', 'Replacement', 'replacements', 'reidentification_key',
+           'table_folder', 'reidentify', 'run_deidentify']
 
 # %% ../nbs/03_deidentify.ipynb #58cd469f
 import hashlib, hmac, json, os
@@ -23,7 +24,7 @@ from .core import (DeidReport, GoldReport, Record, Report, Span, decrypt, encryp
 from .engine import EngineParams, map_items
 from .lexicon import clinical_use, spacy_package
 from .phi import DETECTORS, Known, find_phi, known_values, propagate, resolve_overlaps, with_initials
-from .surrogates import PatientFacts, patient_facts, patient_key, surrogate
+from .surrogates import PatientFacts, dates_with_year, patient_facts, patient_key, surrogate
 
 # %% ../nbs/03_deidentify.ipynb #e41c7cd8
 class DeidentifyParams(EngineParams):
@@ -33,6 +34,7 @@ class DeidentifyParams(EngineParams):
     detectors: list[str] = list(DETECTORS)
     compare_stock: bool = True
     reidentification_table: bool = False
+    reidentification_dir: str = "artifacts/reidentification"
 
 # %% ../nbs/03_deidentify.ipynb #964792c8
 def replace_phi(
@@ -45,9 +47,10 @@ def replace_phi(
 ) -> tuple[str, list[Span]]:
     "The text with PHI replaced, and where the replacements stand in it."
     facts = facts or patient_facts([(text, spans)])
-    out, at, length, replaced = [], 0, 0, []
+    out, at, length, replaced, dated = [], 0, 0, [], dates_with_year(text, spans, facts)
     for s in spans:
         old = text[s.start : s.end]
+        if dated and s.entity == "DATE_TIME": facts = facts._replace(near=min(dated, key=lambda d: abs(d[0] - s.start))[1])
         new = f"[{s.entity}]" if mode == "tag" else "*" * len(old) if mode == "mask" else surrogate(old, s.entity, patient, key, facts)
         out += [text[at : s.start], new]
         start = length + s.start - at
@@ -280,16 +283,40 @@ def replacements(
     return [Replacement(report_id=report.report_id, patient_key=clean.patient_key, patient_id=report.patient_id, entity=s.entity,
                         original=report.text[s.start : s.end], surrogate=clean.text[r.start : r.end]) for s, r in zip(spans, clean.replaced, strict=True)]
 
+# %% ../nbs/03_deidentify.ipynb #8addd100
+def reidentification_key() -> bytes:
+    "The 32-byte key of the table, from a secret of its own; `RuntimeError` where there is none or it is the pipeline's."
+    secret, path = os.environ.get("MEDLLM_REID_KEY"), os.environ.get("MEDLLM_REID_KEY_FILE")
+    if not secret and not path: raise RuntimeError("no key for the re-identification table: set MEDLLM_REID_KEY or MEDLLM_REID_KEY_FILE, see `make reid-key`; the pipeline's key does not open it")
+    if not secret and not Path(path).is_file(): raise RuntimeError(f"no key for the re-identification table at {path}: make one with `make reid-key FILE={path}`")
+    secret = secret or Path(path).read_text().strip()
+    if len(secret) < 32: raise RuntimeError("the key of the re-identification table is shorter than 32 characters: make one with `make reid-key FILE=...`")
+    key = hmac.digest(secret.encode(), b"re-identification", "sha256")
+    try: same = hmac.compare_digest(key, load_key("re-identification"))
+    except RuntimeError: same = False  # who only goes back need not have the pipeline's
+    if same: raise RuntimeError("the key of the re-identification table is the pipeline's own: make another with `make reid-key FILE=...`")
+    return key
+
 # %% ../nbs/03_deidentify.ipynb #8addd101
+def table_folder(
+    root: Path,  # the project's
+    where: str,  # deidentify.reidentification_dir
+) -> Path:
+    "The folder of the table; `ValueError` within the clean reports' own, which DVC keeps and shares."
+    folder, clean = (root / where / "table").resolve(), (root / "artifacts" / "deidentify").resolve()
+    if folder.is_relative_to(clean): raise ValueError("deidentify.reidentification_dir lies among the clean reports: the table must lie apart from them")
+    return folder
+
 def reidentify(
     patient: str,  # a patient_key
     surrogate: str = "",  # as it stands in a de-identified text; empty for all of the patient's
     root: str | Path | None = None,  # the project's root; found when not given
+    folder: str = "artifacts/reidentification",  # deidentify.reidentification_dir
 ) -> list[Replacement]:
-    "What stood where a patient's surrogates stand; `FileNotFoundError` where no table is kept, `RuntimeError` without the key."
-    folder = Path(root or project_root()) / "artifacts" / "deidentify" / "reidentification"
-    if not folder.is_dir(): raise FileNotFoundError("no re-identification table: set deidentify.reidentification_table to true and run the stage again")
-    rows = read_records(folder, Replacement, load_key("re-identification"))
+    "What stood where a patient's surrogates stand; `FileNotFoundError` where no table is kept, `RuntimeError` without its key."
+    table = table_folder(Path(root or project_root()), folder)
+    if not table.is_dir(): raise FileNotFoundError("no re-identification table: set deidentify.reidentification_table to true and run the stage again")
+    rows = read_records(table, Replacement, reidentification_key())
     unique = {(r.report_id, r.original, r.surrogate): r for r in rows if r.patient_key == patient and surrogate in ("", r.surrogate)}
     return list(unique.values())
 
@@ -300,15 +327,15 @@ def run_deidentify(
 ) -> dict:
     "artifacts/ingest/reports to artifacts/deidentify/reports; counts, and scores where gold labels are known."
     root, phi_key, key = Path(root or project_root()), load_key("phi-at-rest"), load_key("surrogates")
+    table = (table_folder(root, params.reidentification_dir), reidentification_key()) if params.reidentification_table else None  # asked for before hours of work, not after
     reports = read_records(root / "artifacts" / "ingest" / "reports", Report, phi_key)
     spans, cached = find_all([r.text for r in reports], params, root / "artifacts" / ".cache" / "deidentify", phi_key)
     done = deidentify_all(reports, spans, params, key)
     passed = [d.clean for d in done if not d.withheld]
-    with write_aside(root / "artifacts" / "deidentify") as aside:
-        write_records(aside / "reports", passed, DeidReport)
-        if params.reidentification_table:
-            rows = [row for r, d in zip(reports, done) for row in replacements(r, d.spans, d.clean)]
-            write_records(aside / "reidentification", rows, Replacement, load_key("re-identification"))
+    with write_aside(root / "artifacts" / "deidentify") as aside: write_records(aside / "reports", passed, DeidReport)
+    if table:
+        rows = [row for r, d in zip(reports, done) for row in replacements(r, d.spans, d.clean)]
+        with write_aside(table[0]) as aside: write_records(aside, rows, Replacement, table[1])
     metrics = {"reports": len(passed), "withheld": len(done) - len(passed), "from_cache": cached, "replaced": sum(len(d.replaced) for d in passed)}
     metrics |= {f"replaced.{e}": n for e, n in sorted(Counter(s.entity for d in passed for s in d.replaced).items())}
     plots = root / "artifacts" / "plots"; plots.mkdir(parents=True, exist_ok=True)

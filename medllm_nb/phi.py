@@ -7,8 +7,8 @@ __all__ = ['STREETS', 'IN_LETTERS', 'OUR_ENTITY', 'CERTAIN', 'GUESSING', 'DETECT
            'find_by_rules', 'two_surnames', 'name_evidence', 'Word', 'said_of_people', 'known_name', 'inside_sentence',
            'unknown_name', 'find_by_gazetteer', 'name_shape', 'plausible', 'open_sentences', 'find_by_spacy',
            'find_by_rampart', 'resolve_overlaps', 'Known', 'known_values', 'name_parts', 'Term', 'search_terms',
-           'Squeezed', 'squeezed', 'occurrences', 'propagate', 'tidy', 'mentions', 'one_decision', 'with_initials',
-           'find_phi']
+           'joined', 'Squeezed', 'squeezed', 'occurrences', 'propagate', 'tidy', 'mentions', 'one_decision',
+           'with_initials', 'find_phi']
 
 # %% ../nbs/03_phi.ipynb #e3c9fcf4
 from functools import lru_cache
@@ -21,7 +21,7 @@ from .core import Span
 from .lexicon import (all_cities, all_given_names, all_last_names, before_eponym_noun, clinical_use, common_words, countries, given_names, is_clinical, is_letter,
                                is_word, load_spacy, sure_cities, sure_given_names, surnames, terms, words)
 from .rules import (DEGREES, KIND, PARTICLE, STATE, TITLES, ZIP, Rule, address_end, address_rules, address_start, age_rules, apply_rules, date_rules,
-                             foreign_address_rules, known_city, name_rules, number_rules, organization_rules, own_name, web_rules)
+                             RELATIONS, foreign_address_rules, known_city, name_rules, number_rules, organization_rules, own_name, web_rules)
 
 # %% ../nbs/03_phi.ipynb #87a6e15c
 def unwrap(
@@ -84,6 +84,7 @@ def _whole_address(text: str, span: Span, letter: bool) -> list[Span]:
     "A rule's finding with what belongs to it; empty where it has no word of its own."
     own = own_name(text, span, letter)
     if span.detector not in STREETS: return [own] if own else []
+    span = own or span
     start, end = address_start(text, span.start), address_end(text, span.start, span.end)
     return [span.model_copy(update={"start": start, "end": end})] if own or end > span.end else []  # a plain word between numbers is a street where a city or a code follows
 
@@ -456,6 +457,12 @@ def search_terms(
     return [Term(_squeeze(written), " ".join(written.split()), known.entity, cased) for written, cased in found if _squeeze(written)]
 
 # %% ../nbs/03_phi.ipynb #894b3bba
+_PREFIX = re.compile(r"(?<!\p{L})(o|d|l|mc|mac) (?=\p{L})")
+
+def joined(name: str) -> str:
+    "A name in lower case without what is written or not: O'Connell, O’Connell, O Connell, OCONNELL are oconnell; Mc Donald is mcdonald."
+    return _PREFIX.sub(r"\1", re.sub("['’`]", "", " ".join(name.casefold().split())))
+
 class Squeezed(NamedTuple):
     "A text's letters and digits in lower case, and where each stands."
     text: str
@@ -483,6 +490,7 @@ def occurrences(
         if start and text[start - 1].isalnum() or end < len(text) and text[end].isalnum(): continue
         value = text[start:end]
         if term.entity in _NUMBERS: same = not _SIGNS.search(value)
+        elif term.entity == "PERSON": same = joined(value) == joined(term.written.strip(".,"))
         else: same = " ".join(value.split()).lower() == term.written.strip(".,").lower() or value.lower() == term.written.lower()
         if same: found.append((start, end))
     return found
@@ -526,6 +534,8 @@ def propagate(
 # %% ../nbs/03_phi.ipynb #de81b140
 def _is_heading(text: str, end: int, value: str) -> bool: return text[end : end + 40].lstrip(" \t").startswith("\n") and not re.search(r",|\b\p{Lu}\b", value)
 
+_RELATION = re.compile(rf"(?i:{RELATIONS})s?[ ](?=\p{{Lu}})")  # Husband Bob: the husband stays
+
 def tidy(
     text: str,  # the report
     spans: Iterable[Span],  # raw, from all detectors
@@ -536,6 +546,8 @@ def tidy(
     for s in spans:
         value = text[s.start : s.end]
         cut = re.sub(r"(?:['’][sS])?[\s,;:]*$", "", value) if s.entity in ("PERSON", "ORGANIZATION", "LOCATION") else value.rstrip()
+        if s.entity == "PERSON" and s.detector != "name behind a label" and (relation := _RELATION.match(cut)):
+            s, cut = s.model_copy(update={"start": s.start + relation.end()}), cut[relation.end() :]
         end, inner = s.start + len(cut), _INNER_WORD.findall(cut)
         if not cut.strip() or s.entity == "LOCATION" and cut.lower() in countries(): continue
         if s.entity == "PERSON" and all(w.lower() in no_names for w in inner): continue

@@ -6,9 +6,10 @@
 __all__ = ['REACH', 'DEGREES', 'TITLES', 'STOP', 'PARTICLE', 'WORD', 'SUFFIX', 'NAME', 'FULL_NAME', 'LAST_FIRST', 'EDGE',
            'SEPARATOR', 'RELATIONS', 'PHONE', 'EXTENSION', 'WRITTEN_DATES', 'CUED_DATES', 'STATE', 'ZIP', 'UNIT',
            'ROAD', 'CITY', 'POSTCODE', 'KIND', 'Rule', 'make_rule', 'apply_rules', 'one_of', 'ocr_tolerant',
-           'label_name_rules', 'context_name_rules', 'leading_name_rules', 'name_rules', 'labelled_number_rules',
-           'phone_rules', 'number_rules', 'date_rules', 'age_rules', 'web_rules', 'address_rules',
-           'foreign_address_rules', 'known_city', 'address_start', 'address_end', 'organization_rules', 'own_name']
+           'label_name_rules', 'context_name_rules', 'leading_name_rules', 'initials_rules', 'name_rules',
+           'labelled_number_rules', 'phone_rules', 'number_rules', 'date_rules', 'age_rules', 'web_rules',
+           'address_rules', 'foreign_address_rules', 'known_city', 'address_start', 'address_end', 'organization_rules',
+           'person_named', 'own_name']
 
 # %% ../nbs/03_rules.ipynb #e7610875
 from datetime import date
@@ -18,7 +19,7 @@ from typing import Callable, Iterable, NamedTuple
 import regex as re
 
 from .core import Span
-from .lexicon import all_cities, all_last_names, common_words, countries, is_word, terms, words
+from .lexicon import all_cities, all_given_names, all_last_names, common_words, countries, given_names, is_clinical, is_word, terms, words
 
 # %% ../nbs/03_rules.ipynb #5f29d646
 class Rule(NamedTuple):
@@ -96,7 +97,8 @@ DEGREES = (r"(?:M\.?D|D\.?O|M\.?B\.?B\.?S|MBChB|Ph\.?\s?D|D\.?N\.?P|R\.?N|N\.?P|
            r"|M\.?S\.?N|B\.?S\.?N|LCSW|MSW|RDCS|RDMS|RVT|RT(?:\(R\))?|MPH|MSc|FACC|FACS|FACP|FACR|FCAP|FRC\w+|MRC\w+)\.?(?!\p{L})")
 TITLES = r"(?:Dr|DR|Mr|MR|Mrs|MRS|Ms|MS|Miss|MISS|Mx|Prof|PROF|Professor|Doctor|Drs)"
 _NAMES_TOO = {"to", "no", "street", "state", "work", "type", "home", "birth", "page"}  # labels that are surnames as well, in mixed case
-_STARTS = (r"(?:[Nn]o|[Bb]irth|[Pp]age|PAGE|[Ss]tate|[Hh]ome|HOME|[Tt]ype|Years?|Jan|Feb|Mon|The|This|She|He|Her|His|And|With|For|In|On|At|Was|Is|Of|OF|S[tT])\b")
+_STARTS = (r"(?:[Nn]o|[Bb]irth|[Pp]age|PAGE|[Ss]tate|[Hh]ome|HOME|[Tt]ype|Years?|Jan|Feb|Mon|The|This|She|He|Her|His|And|With|For|In|On|At|Was|Is|Of|OF|S[tT]|By"
+           r"|THE|THIS|SHE|HER|HIS|AND|WITH|FOR|IN|ON|AT|WAS|IS|BY|ME)\b")
 _labels = one_of(sorted(words("labels") - _NAMES_TOO))
 STOP = rf"(?!(?i:{_labels})\b(?!['’])|{DEGREES}|{_STARTS}|\p{{L}}+[ \t]*[:#])"  # what no word of a name is
 
@@ -114,7 +116,8 @@ EDGE = r"(?:^|(?<=[ \t|;,.(>*\"{])|(?<=\n))"  # where a label may begin
 SEPARATOR = (r"(?:[ \t]*[\"*]*[ \t]*(?:[:;=|]|\.{2,}|[\-–—](?=[ \t]))+[ \t\"*|]*(?:\n[ \t]*)?"  # colon, bar, dots; the value may stand on the next line
              r"|[ \t]*\t[ \t]*)")  # or a tab
 _title = rf"(?:{TITLES}\b\.?[ \t]*){{0,2}}"
-_name = rf"(?P<phi>{LAST_FIRST}|{NAME})"
+_last_initial = rf"{WORD}{SUFFIX},[ \t]*(?!I\b)\p{{Lu}}(?:\.(?:[ ]?\p{{Lu}}\.)?|(?=[ \t]*$))"  # Ng, T. but no answer "Yes, I"
+_name = rf"(?P<phi>{LAST_FIRST}|{_last_initial}|{NAME})"
 _degrees = rf"(?:,?[ \t]*{DEGREES})*"
 RELATIONS = one_of(terms("relations"))
 
@@ -134,6 +137,7 @@ _DONE_BY = ("signed|signed off|dictated|transcribed|reviewed|verified|interprete
             "|accompanied|assisted|prepared|authenticated|typed|brought in|treated")
 _SPOKEN_WITH = ("discussed|spoke|spoken|conferred|talked|communicated|reviewed|follow[- ]?up|seen|appointment|visit|consultation|care of|c/o|on behalf of|named|called"
                 "|attention of|informed|notified|telephoned")
+_DECIDES = r"(?:medical )?(?:poa|hcpoa|dpoa|hcp|(?:durable |medical )?power of attorney|health ?care (?:proxy|agent|representative|surrogate))"  # who speaks for a patient
 
 def context_name_rules() -> list[Rule]:
     "Names behind verbs, titles and relatives."
@@ -147,6 +151,7 @@ def context_name_rules() -> list[Rule]:
         make_rule("name behind a verb", "PERSON", 0.9, rf"\b(?i:{_DONE_BY}){blank}by:?{blank}{_title}(?P<phi>{LAST_FIRST}|{FULL_NAME})"),
         make_rule("name behind a verb", "PERSON", 0.85, rf"\b(?i:{_SPOKEN_WITH}){with_to}{blank}{_title}(?P<phi>{FULL_NAME})"),
         make_rule("name behind a title", "PERSON", 0.95, titled),
+        make_rule("name behind a relation's colon", "PERSON", 0.9, rf"\b(?i:{RELATIONS}|{_DECIDES})(?:[ ]\([^()\n]{{1,20}}\))?[ \t]*[:=][ \t]*{_title}{_name}"),
         make_rule("name behind a relation", "PERSON", 0.9, rf"\b(?i:{RELATIONS})s?{after_relation}{_title}(?P<phi>(?!I\b){NAME}){second}"),
         make_rule("name behind a quotation", "PERSON", 0.6, rf"[\"”’',.!?][ ](?:says|said|asks|asked|adds|added|replied|explains|explained|writes|wrote)[ ]{_title}(?P<phi>{NAME})"),
         make_rule("name in an answer", "PERSON", 0.85, rf"(?i:\bname)\?[ \t\n]+(?:(?i:it is|it['’]s|my name is)[ ])?(?P<phi>{NAME})"),
@@ -167,9 +172,20 @@ def leading_name_rules() -> list[Rule]:
         make_rule("name before an age", "PERSON", 0.9, rf"(?P<phi>{FULL_NAME})(?={aged})", near=r"\d[ -]?(?i:y|month|mo\b)"),
     ]
 
+def initials_rules() -> list[Rule]:
+    "Initials behind 'dictated by', 'seen by', and a transcript's D: and T:."
+    both = r"(?:[/:]\p{L}{2,4})?(?![\p{L}\d/])"  # of who dictated and who typed
+    when = r"\d[\d/.\-: ]{3,18}\d(?:[ ]?[AaPp]\.?[Mm]\.?)?"
+    marked = rf"(?:(?P<phi>\p{{Lu}}{{2,4}}{both})|{when})"
+    return [
+        make_rule("initials", "PERSON", 0.8, rf"\b(?i:{_DONE_BY})[ \t\n]+(?i:by):?[ \t\n]+(?P<phi>\p{{Lu}}{{2,3}}{both})"),
+        make_rule("initials", "PERSON", 0.8, rf"\b(?i:dictated|transcribed|typed)[ \t\n]+(?i:by):?[ \t\n]+(?P<phi>\p{{L}}{{2,3}}[/:]\p{{L}}{{2,3}})(?![\p{{L}}\d/])"),
+        make_rule("initials", "PERSON", 0.8, rf"(?<![\p{{L}}\d])DD?[ \t]*:[ \t]*{marked}[\s,;|/]{{1,6}}(?:T|DT|TD)[ \t]*:[ \t]*{marked}(?:[\s,;]{{1,4}}(?P<phi>\p{{Lu}}{{2,4}}[/:]\p{{L}}{{2,4}})(?![\p{{L}}\d/]))?"),
+    ]
+
 def name_rules() -> list[Rule]:
     "Names by what stands around them."
-    return label_name_rules() + context_name_rules() + leading_name_rules()
+    return label_name_rules() + context_name_rules() + leading_name_rules() + initials_rules()
 
 # %% ../nbs/03_rules.ipynb #c121850b
 _NUMBER_SIGN = r"(?:[ \t]*(?:(?i:no|number|num|nr|id)\b\.?(?:[ ]is\b)?|#|№))?[ \t]*[:.#=|\"\-–]*[ \t\"|]*(?:\n[ \t]*)?"  # between a label and its number
@@ -179,12 +195,22 @@ _VALUE = (rf"(?P<phi>{_FOUR_DIGITS}[\p{{L}}]{{0,6}}[\-/. ]?[\dOIlXx*][\dA-Za-z*]
 
 _IBAN = r"[A-Za-z]{2}\d{2}(?=(?:[A-Za-z]*\d){6})[A-Za-z\d]{11,30}|[A-Z]{2}\d{2}(?:[ ][A-Z\d]{4}){2,7}(?:[ ][A-Z\d]{1,4})?"  # ISO 13616, with or without its blanks
 
+_PLATE = r"(?P<phi>(?=[A-Z\d \-]*\d)(?:[A-Z]{2}[ ])?[A-Z\d]{1,8}(?:[ \-][A-Z\d]{2,5}){0,2})(?![\p{L}\d])"
+_SSN = r"(?:\b(?i:ssn?|soc\.? sec\.?|social(?: security)?)(?:[ ](?i:number|no\.?))?[ ]?#?)"
+_ENDS = r"(?i:end(?:s|ing)?(?:[ ](?:in|with))?|last[ ](?:four|4)(?:[ ](?:digits?|numbers?))?)"
+_said = r"[ ]?(?:(?i:are|is|of|were|was)[ ])?[ :=#)]*"
+
 def labelled_number_rules() -> list[Rule]:
     "Record, account and insurance numbers and licences by their labels."
     mrn, ids = (rf"(?<![\p{{L}}\d/])(?i:{ocr_tolerant(terms(kind))})(?!\p{{L}})[.,]?{_NUMBER_SIGN}" for kind in ("record_number_labels", "number_labels"))
     return [
         make_rule("record number", "MEDICAL_RECORD_NUMBER", 0.95, rf"{mrn}{_VALUE}"),
         make_rule("labelled number", "ID", 0.9, rf"{ids}{_VALUE}"),
+        make_rule("licence plate", "ID", 0.9, rf"\b(?i:(?:licen[cs]e|registration|number)[ ]plates?|(?:licen[cs]e|vehicle)[ ]tag){_NUMBER_SIGN}(?:(?i:is|reads)[ ])?{_PLATE}"),
+        make_rule("end of a number", "ID", 0.9, rf"{_SSN}[ ]?[#(,:]?[ ]?(?:(?i:is|are|was)[ ])?{_ENDS}{_said}(?P<phi>\d{{4}})(?!\d|[.,]\d)"),
+        make_rule("end of a number", "ID", 0.9, rf"\b(?i:last[ ](?:four|4)(?:[ ](?:digits?|numbers?))?)(?:[ ](?i:of|for|in|on))?(?:[ ](?i:the|his|her|their|patient['’]s))?[ ]{_SSN}{_said}(?P<phi>\d{{4}})(?!\d|[.,]\d)"),
+        make_rule("end of a number", "ID", 0.85, r"\b(?i:last[ ](?:four|4)[ ](?:digits|numbers))(?:[ ](?i:are|were|is))?[ :=]+(?P<phi>\d{4})(?!\d|[.,]\d)"),
+        make_rule("end of a number", "ID", 0.85, rf"\b(?i:card|account|acct|mrn|policy|phone|cell|number|licen[cs]e|passport)[ ](?i:ends|ending)[ ](?:(?i:in|with)[ ])?(?P<phi>\d{{3,4}})(?!\d|[.,]\d)"),
         make_rule("social security number", "ID", 0.85, r"(?<![\d\-])(?P<phi>(?:\d{3}|[Xx*]{3})-(?:\d{2}|[Xx*]{2})-\d{4})(?![\d\-])"),
         make_rule("accession number", "ID", 0.6, r"(?<![\p{L}\d\-])(?P<phi>[A-Z]{1,4}\d{2}-\d{3,8}|[A-Z]{2,5}-\d{2,4}-\d{3,8})(?![\p{L}\d])"),
         make_rule("account number", "ID", 0.8, rf"(?<![\p{{L}}\d])(?P<phi>{_IBAN})(?![\p{{L}}\d])"),
@@ -240,6 +266,9 @@ _s = r"(?:[ \t]+|[ \t]*\n[ \t]*)"  # a blank, or a line's end
 _WEEKDAYS = "(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day"
 _apart = r"(?:(?<![\d./\-])|(?<=\d{1,2}[/.]\d{1,2}(?:[/.]\d{2,4})?[ ]?-)|(?<=\d{4}-\d\d-\d\d-))"  # or behind the first end of a range
 
+_until = "(?i:to|through|thru|until)"
+_no_day = r"\d|[.,/:]\d|[ \-]?(?i:mg|mL|%|x\b|/|days?\b|weeks?\b|months?\b|years?\b|hours?\b|times\b|tab|units?\b|[ap]\.?m\b)"  # what makes a dose or a time of the number before it
+
 def _day_month(sep: str) -> str:
     "Month and day in either order."
     return rf"(?:{_m12}[ ]?{sep}[ ]?{_d31}|{_d31}[ ]?{sep}[ ]?{_m12})"
@@ -247,14 +276,17 @@ def _day_month(sep: str) -> str:
 WRITTEN_DATES = (
     rf"{_apart}{_year}(?P<sep>[\-/.]){_m12}(?P=sep){_d31}(?!\d)(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?",  # 2024-03-14 09:30
     *(rf"{_apart}{_day_month(sep)}[ ]?{sep}[ ]?{_year}(?!\d)" for sep in ("-", "/", r"\.")),  # 03/14/2024, 14.03.2024
-    rf"{_apart}{_day_month('/')}/\d\d(?![\d/]|\.\d|-(?!\d{{1,2}}/\d))",  # 3/14/24
+    rf"{_apart}{_day_month('/')}/['’]?\d\d(?![\d/]|\.\d|-(?!\d{{1,2}}/\d))",  # 3/14/24
     rf"{_apart}{_day_month('/')}(?=[ ]?[\-–][ ]?{_day_month('/')}/(?:{_year}|\d\d)(?!\d))",  # the first of 3/14-3/16/2024
     rf"{_apart}(?=\d\d-\d\d-){_day_month('-')}-\d\d(?![\d/\-]|\.\d)",  # 03-14-24
     rf"{_apart}[0-3]\d\.[01]\d\.\d\d(?![\d]|\.\d|[ ]?(?:mg|mL|%))",  # 14.03.24
-    rf"\b{_month}\.?{_s}{_day}(?:{_s}?[\-–]{_s}?|{_s}(?:to|through){_s})(?:[12]?\d|3[01])(?:st|nd|rd|th)?,?{_s}{_year}\b",  # March 3-5, 2024
+    rf"\b{_month}\.?{_s}{_day}(?:{_s}?[\-–]{_s}?|{_s}{_until}{_s})(?:[12]?\d|3[01])(?:st|nd|rd|th)?,?{_s}{_year}\b",  # March 3-5, 2024, MARCH 3 TO 5, 2024
+    rf"\b{_Month}\b\.?{_s}{_day}(?:{_s}?[\-–]{_s}?|{_s}{_until}{_s})(?:3[01]|[12]\d|[1-9])(?:st|nd|rd|th)?(?!{_no_day})\b",  # March 3-5
+    rf"(?<![\d.,/\-]){_day}(?:{_s}?[\-–]{_s}?|{_s}{_until}{_s}){_day}(?:{_s}of)?{_s}{_month}(?!\p{{L}})\.?,?{_s}{_year}\b",  # 3-5 March 2024
     rf"\b{_month}\b\.?{_s}?{_day}(?:{_s}?,{_s}?|{_s}){_year}\b",  # March 14, 2024
     rf"(?<![\d.]){_day}(?:{_s}of)?(?:{_s}|[\-/.])?{_month}(?!\p{{L}})\.?(?:,?{_s}|[\-/.])?(?:{_year}|(?<=[\-/])\d\d|(?<= )['’]\d\d)(?![\d\p{{L}}])",  # 14-Mar-24
     rf"\b{_Month}\b\.?,?(?:{_s}of)?(?:{_s}|[\-/]){_year}\b",  # March 2024
+    rf"\b{_Month}\b\.?,?(?:{_s}of)?{_s}?['’]\d\d(?!\d|['’]?s\b)",  # Mar '24
     rf"{_apart}{_m12}/{_year}(?![\d/])",  # 03/2024
     rf"\b{_Month}\b\.?{_s}{_day}(?!\d|[.,]\d|[ ]?(?:mg|mL|%|x|/\d))\b",  # March 14th
     rf"{_apart}{_day}(?:{_s}of)?(?:{_s}|-){_Month}(?!\w)",  # 14 March
@@ -301,8 +333,13 @@ def web_rules() -> list[Rule]:
     "E-mail, web and IP addresses, by pattern alone."
     byte = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
     path = r"[^\s<>\"')\],;]*"
+    local = r"[\w+\-]{2,}(?:(?:\.|[ ](?:dot|underscore)[ ])[\w+\-]+){0,3}"  # spelt out: jane dot roe at gmail dot com, jane [at] roe.org
+    bracketed, dot = (rf"[ ]?[(\[{{][ ]?{word}[ ]?[)\]}}][ ]?" for word in ("at", "dot"))
+    at, dot = rf"(?:{bracketed}|[ ]at[ ])", rf"(?:{dot}|[ ]dot[ ])"
     return [
         make_rule("mail address", "EMAIL_ADDRESS", 0.95, r"(?<![\w.+\-])(?P<phi>[\w.+\-'’]{1,64}[ ]?@[ ]?(?:[\w\-]+\.)+\p{L}{2,})(?![\w])"),
+        make_rule("mail address", "EMAIL_ADDRESS", 0.95, rf"(?i)(?<![\w.+\-])(?P<phi>{local}(?:{at}[\w\-]+(?:(?:{dot}|\.)[\w\-]+){{0,2}}{dot}(?:{_TOP_LEVEL})|{bracketed}(?:[\w\-]+\.)+(?:{_TOP_LEVEL})))(?!\w)", near=r"(?i)[ (\[{](?:dot|at)[ )\]}]"),
+        make_rule("mail address", "EMAIL_ADDRESS", 0.9, rf"(?i)(?<![\w.+\-])(?P<phi>(?=[\w.+\-]*[\d._+])[\w.+\-]{{3,}}[ ]at[ ](?:gmail|yahoo|hotmail|outlook|aol|icloud|msn|comcast|verizon|protonmail)\.(?:com|net))(?!\w)"),
         make_rule("web address", "URL", 0.95, rf"(?i)\b(?P<phi>(?:https?://|ftp://|www\.){path}[\w/])"),
         make_rule("web address", "URL", 0.8, rf"(?<![\w@.\-/])(?P<phi>(?:[a-z0-9\-]{{2,}}\.)+(?:{_TOP_LEVEL})(?:/{path})?)(?![\w\-@])"),
         make_rule("IP address", "URL", 0.8, rf"(?<![\d.])(?P<phi>(?:{byte}\.){{3}}{byte})(?![\d.])"),
@@ -329,7 +366,8 @@ def address_rules() -> list[Rule]:
     anything = rf"(?:(?!\d{{5}}\b)[\p{{L}}\d.'’#\-]+,?{_w}){{1,10}}?"
     label = ocr_tolerant(["Address", "Home address", "Patient address", "Mailing address", "Street", "Addr", "Residence", "Lives at"])
     next_label = r"(?!(?:[ \t]{2,}|[ \t]*[|;])[ \t]*\p{L}[\p{L} .]{0,24}[:#]|[ \t]+\p{L}+[ \t]*[:#])"
-    rest_of_line = rf"(?=[^\n]*[\p{{L}}])(?:{next_label}[^\n|;\t\"])+"
+    code = rf"(?<!{STATE}\.?,?[ ]{{1,2}}{ZIP})"  # the address ends with it, whatever the line goes on with
+    rest_of_line = rf"(?=[^\n]*[\p{{L}}])(?:{next_label}{code}[^\n|;\t\"])+"
     return [make_rule(name, "LOCATION", score, pattern) for name, score, pattern in (
         ("address", 0.9, rf"(?<![\d./\-])(?P<phi>(?:\b(?i:flat|studio|level|floor|unit)[ ]\d{{1,3}}[A-Za-z]?,[ ])?(?:\d{{1,4}}/)?\d{{1,6}}[A-Z]?[ \t]+{ROAD}{_unit}?(?:,?{_place}|{city_alone})?(?:,?[ \t\n]+{ZIP})?)"),
         ("address", 0.9, rf"(?<![\d.,/\-])(?P<phi>(?:\d{{1,6}}[A-Z]?|{_MILITARY})[ \t]+{anything}{STATE},?{_w}{ZIP})"),
@@ -506,12 +544,47 @@ def organization_rules() -> list[Rule]:
         ("employer", 0.8, rf"{work}(?P<phi>{STOP}\p{{Lu}}[\p{{L}}\d'’&\-]+(?:,?[ \t]+(?:of|and|&|\p{{Lu}}[\p{{L}}\d'’&\-]+)){{0,5}})"),
     )]
 
+# %% ../nbs/03_rules.ipynb #0b542e1f
+_NAME_WORD = re.compile(r"[\p{L}\p{M}'’\-]+")
+_INITIALS = re.compile(r"\p{Lu}{2,4}(?:[/:]\p{L}{2,4})?|\p{L}{2,3}[/:]\p{L}{2,3}")  # RJM, RJM/kl
+_BY = re.compile(r"\b[Bb][Yy][ \t]*:?[ \t\n]*$")
+_NEAR_ONES = re.compile(rf"(?i)(?:wife|husband|spouse|partner|friend|fianc\w+|guardian|neighbou?r|carer?(?:giver)?|roommate|{_DECIDES})\W*$")  # no relatives by blood, whose diseases are told
+
+@lru_cache
+def _named(word: str) -> bool: return word.lower() in given_names() or word.lower() in all_given_names() or word.lower() in all_last_names()
+
+def person_named(
+    text: str,  # the report
+    span: Span,  # a person, as a rule found it
+) -> Span | None:
+    "The span; initials with a score that spreads them nowhere, since RJM and CAD look alike; None for a disease, a department, a plain word."
+    value = text[span.start : span.end]
+    parts = [w for w in _NAME_WORD.findall(value) if len(w) > 1] or [value]
+    short = all(_INITIALS.fullmatch(w) and not _named(w) for w in parts)
+    if span.detector == "name behind a relation": return None if short else span
+    if span.detector == "name behind a relation's colon":
+        first, unknown = parts[0].lower(), not any(is_word(w) and len(w) > 2 or w.lower() in words("eponyms") for w in parts)
+        if short or len(first) < 2 or first.endswith(".") or is_clinical(first) and first not in given_names(): return None
+        told = first in given_names() or unknown and (_named(first) or bool(_NEAR_ONES.search(text, max(0, span.start - 60), span.start)))
+        return span if told else None
+    if span.detector != "initials" and not (short and _INITIALS.fullmatch(value) and _BY.search(text, max(0, span.start - 8), span.start)): return span
+    capitals = text[: span.start].rstrip(": \t\n").endswith("BY") and value.lower() in common_words()  # SEEN BY HER
+    return None if capitals or any(w.lower() in words("no_initials") for w in parts) else span.model_copy(update={"score": 0.8})
+
 # %% ../nbs/03_rules.ipynb #0b542e1e
 _LEAD = frozenset("the our this that at from to in for and of with by admitted transferred discharge discharged referred seen facility dear cc a".split())
 _KIND_ONLY = frozenset("hospitals centre center clinics associates group partners physicians specialists consultants practice institute system network healthcare college "
                        "services inc llc ltd pharmacy orchestra agency solutions systems limited".split())
 
-_NAME_WORD = re.compile(r"[\p{L}\p{M}'’\-]+")
+_BETWEEN_NUMBERS = frozenset("to through thru until of and or in at vs x".split()) | {m.lower() for m in _MONTHS + _SHORT}
+
+def _without_history(text: str, span: Span) -> Span:
+    "An address up to the sentence behind it that holds a clinical word."
+    for m in re.finditer(r"(?<=\p{L}{3}|\d)[.;][ ]+(?=\p{Lu})", text, pos=span.start, endpos=span.end):
+        after = [w.lower() for w in re.findall(r"\p{L}{3,}", text[m.end() : span.end])]
+        if any(w in words("report_words") or is_clinical(w) and w not in words("labels") | words("eponyms") for w in after): return span.model_copy(update={"end": m.start()})
+    return span
+
 
 def own_name(
     text: str,  # the report
@@ -520,6 +593,9 @@ def own_name(
 ) -> Span | None:
     "The span without generic words at its start; None where nothing specific is left."
     inside = _NAME_WORD.findall(text, span.start, span.end)
+    if span.entity == "PERSON": return person_named(text, span)
+    if span.detector == "address behind a label": return _without_history(text, span)
+    if span.detector == "word between numbers" and any(w.lower() in _BETWEEN_NUMBERS for w in inside): return None  # MARCH 30 TO APRIL 2
     if span.detector == "street in a letter" or letter and span.detector == "word between numbers": return None if all(w.lower() in common_words() for w in inside) else span
     if span.detector == "word between numbers": return None if any(is_word(w) and len(w) > 1 for w in inside) else span
     if span.detector == "town in a letter": return None if all(is_word(w) for w in inside) else span

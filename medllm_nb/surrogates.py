@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['RESTRICTED_ZIP', 'keyed_random', 'patient_key', 'day_comes_first', 'read_date', 'age_at', 'with_century', 'moved_day',
-           'shift_date', 'PatientFacts', 'folded', 'latest_date', 'patient_facts', 'other_word', 'other_part', 'like',
-           'other_initial', 'other_name', 'other_digits', 'three_digits', 'other_piece', 'other_place', 'surrogate',
-           'telling_parts']
+           'in_nearest_year', 'shift_date', 'PatientFacts', 'folded', 'dates_with_year', 'latest_date', 'patient_facts',
+           'other_word', 'other_part', 'like', 'other_initial', 'other_name', 'other_digits', 'three_digits',
+           'other_piece', 'other_place', 'surrogate', 'telling_parts']
 
 # %% ../nbs/03_surrogates.ipynb #89c277d0
 import hmac, random
+from calendar import isleap
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Iterable, NamedTuple
@@ -17,8 +18,8 @@ from typing import Iterable, NamedTuple
 import regex as re
 
 from .core import Span
-from .lexicon import countries, given_names, terms
-from .phi import Known, name_parts
+from .lexicon import all_given_names, all_last_names, countries, given_names, terms
+from .phi import Known, joined, name_parts
 from .rules import STATE, ZIP
 
 # %% ../nbs/03_surrogates.ipynb #5af201c6
@@ -41,7 +42,7 @@ _DAY_FIRST = tuple(f"%d{sep}%m{sep}{year}" for sep in "./-" for year in ("%Y", "
 _MONTH_FIRST = tuple(f"%m{sep}%d{sep}{year}" for sep in "./-" for year in ("%Y", "%y")) + ("%m/%d",)
 _OTHER_FORMS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%B %d, %Y", "%b %d, %Y", "%B %d %Y", "%b %d %Y", "%B%d, %Y", "%b%d, %Y", "%d %B %Y", "%d %b %Y", "%d %B, %Y", "%d %b, %Y",
                 "%d-%b-%Y", "%d-%B-%Y", "%d/%b/%Y", "%d/%B/%Y", "%d.%b.%Y", "%d.%B.%Y", "%d%b%Y", "%d%B%Y", "%d %B %y", "%d %b %y", "%d-%b-%y", "%d-%B-%y", "%B %d", "%b %d", "%d %B", "%d %b",
-                "%d-%b", "%d-%B", "%B %Y", "%b %Y", "%B, %Y", "%b, %Y", "%b-%Y", "%B-%Y", "%b/%Y", "%B/%Y", "%m/%Y", "%B", "%b", "%Y")  # May is short beside a dash, as it is usual there, and long beside a blank
+                "%B '%y", "%b '%y", "%B'%y", "%b'%y", "%d %B '%y", "%d %b '%y", "%B %d, '%y", "%b %d, '%y", "%m/%d/'%y", "%d/%m/'%y", "%d-%b", "%d-%B", "%B %Y", "%b %Y", "%B, %Y", "%b, %Y", "%b-%Y", "%B-%Y", "%b/%Y", "%B/%Y", "%m/%Y", "%B", "%b", "%Y")  # May is short beside a dash, as it is usual there, and long beside a blank
 
 def _shape(form: str) -> str: return re.sub(r"\p{L}+", "a", re.sub(r"\d+", "d", form))
 
@@ -54,6 +55,7 @@ def _forms(shape: str, day_first: bool) -> tuple[str, ...]:
 def _plain(written: str) -> str:
     "A date without ordinals, weekdays, full stops of abbreviations and blanks around its separators."
     plain = re.sub(r"(?<=\d)(?i:st|nd|rd|th)\b|(?<=[A-Za-z])\.(?=\s|$)", "", re.sub(r"\s+", " ", written.strip()))
+    plain = plain.replace("’", "'")
     plain = re.sub(r"(?i)^(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?,? |(?<=\w )of ", "", plain)
     return re.sub(r"(?i)sept(?!e)", "Sep", re.sub(r"(?<=\d) ?([/.\-]) ?(?=\d)", r"\1", plain))
 
@@ -105,8 +107,18 @@ def moved_day(
     return min(_in_year(moved, now.year - 90), _in_year(now, now.year - 90))
 
 # %% ../nbs/03_surrogates.ipynb #6e22ae9e
+def in_nearest_year(
+    day: date,  # whose year was not written
+    near: date | None,  # a date beside it
+) -> date:
+    "The day in the year that brings it nearest to the other date: 12/28 beside 01/05/2024 is of 2023."
+    if near is None: return day
+    years = [y for y in (near.year - 1, near.year, near.year + 1) if 0 < y < 10_000 and ((day.month, day.day) != (2, 29) or isleap(y))]
+    return min((day.replace(year=y) for y in years), key=lambda d: abs((d - near).days), default=day)
+
 _CLOCK = re.compile(r"[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?$")
-_RANGE = re.compile(r"(?P<month>\p{L}+) ?(?P<first>\d+)(?P<dash> ?[\-–] ?| (?:to|through) )(?P<last>\d+),? (?P<year>\d{4})")
+_BOTH_DAYS = r"(?P<first>\d+)(?P<dash> ?[\-–] ?| (?i:to|through|thru|until) )(?P<last>\d+)"
+_RANGE = re.compile(rf"(?P<month>\p{{L}}+) ?{_BOTH_DAYS}(?:,? (?P<year>\d{{4}}))?|{_BOTH_DAYS} (?P<month>\p{{L}}+),? (?P<year>\d{{4}})")
 
 def _written(day: date, form: str, like_this: str) -> str:
     "The day in a form, with the case of a model and its leading zeros."
@@ -115,14 +127,16 @@ def _written(day: date, form: str, like_this: str) -> str:
     text = day.strftime(form)
     return text.upper() if like_this.isupper() else text.lower() if like_this.islower() else text
 
-def _shift_range(parts: re.Match, days: int, latest: date | None) -> str | None:
-    "Both ends of March 3-5, 2024 moved."
-    read = [read_date(f"{parts['month']} {parts[end]} {parts['year']}") for end in ("first", "last")]
+def _shift_range(parts: re.Match, days: int, latest: date | None, near: date | None) -> str | None:
+    "Both ends of March 3-5, 2024 or 3 to 5 March 2024 moved."
+    year = parts["year"] or ""
+    read = [read_date(f"{parts['month']} {parts[end]} {year}".strip()) for end in ("first", "last")]
     if None in read: return None
-    month, (a, b) = read[0][1][:2], [moved_day(day, days, latest) for day, _ in read]
-    before = "" if a.year == b.year else f", {a.year}"
-    after = str(b.day) if (a.year, a.month) == (b.year, b.month) else f"{b:{month}} {b.day}"
-    text = f"{a:{month}} {a.day}{before}{parts['dash']}{after}, {b.year}"
+    known = [day if year else in_nearest_year(day, near) for day, _ in read]
+    month, (a, b) = read[0][1][:2], [moved_day(day, days, latest if year else None) for day in known]
+    before, same = "" if a.year == b.year or not year else f", {a.year}", (a.year, a.month) == (b.year, b.month)
+    if parts.start("month") > parts.start("first"): text = f"{a.day}" + ("" if same else f" {a:{month}}{before}") + f"{parts['dash']}{b.day} {b:{month}} {b.year}"
+    else: text = f"{a:{month}} {a.day}{before}{parts['dash']}" + (f"{b.day}" if same else f"{b:{month}} {b.day}") + (f", {b.year}" if year else "")
     return text.upper() if parts["month"].isupper() else text
 
 def shift_date(
@@ -130,15 +144,17 @@ def shift_date(
     days: int,  # how far to move it
     day_first: bool | None = None,  # how 03/04/2024 is read, see `read_date`
     latest: date | None = None,  # of the patient's dates: what lies 90 years before it is a birth date
+    near: date | None = None,  # a date of the report beside it: a date without a year is taken for the nearest to it
 ) -> str | None:
     "The moved date, written alike; None for what is not a date in a known form."
     plain = _plain(written)
     clock = _CLOCK.search(plain)
     bare = plain[: clock.start()] if clock else plain
     try:
-        if ends := _RANGE.fullmatch(plain): return _shift_range(ends, days, latest)
+        if ends := _RANGE.fullmatch(plain): return _shift_range(ends, days, latest, near)
         if not (read := read_date(bare, day_first)): return None
         day, form = read
+        if "%y" not in form.lower(): day = in_nearest_year(day, near)
         moved = moved_day(with_century(day, form, latest), days, latest if "%y" in form.lower() else None)
     except (OverflowError, ValueError): return None  # before the year 1, after 9999
     return _written(moved, form, bare) + (clock[0] if clock else "")
@@ -150,10 +166,27 @@ class PatientFacts(NamedTuple):
     names: frozenset[tuple[str, str]] = frozenset()  # (given name, last name), folded
     day_first: bool | None = None  # how dates in numbers are read, see `day_comes_first`
     latest: date | None = None  # of the dates
+    lasts: frozenset[str] = frozenset()  # last names, folded
+    near: date | None = None  # the date with a year that stands nearest in the report, see `dates_with_year`
 
 _BORN = re.compile(r"(?i)(?:\bDOB|D\.O\.B\.?|\bbirth ?date|\b(?:date|year) of birth|\bborn(?: on| in)?)[\s:.=|#\-]*$")
 
-def folded(name: str) -> str: return re.sub("[’`]", "'", name.casefold())
+def folded(name: str) -> str: return joined(name)
+
+def dates_with_year(
+    text: str,  # a report
+    spans: Iterable[Span],  # its PHI
+    facts: PatientFacts,
+) -> list[tuple[int, date]]:
+    "Where the report's dates with a year stand, birth dates aside, and their days."
+    out = []
+    for s in spans:
+        if s.entity != "DATE_TIME" or _BORN.search(text, max(0, s.start - 24), s.start): continue
+        plain = _plain(text[s.start : s.end])
+        ends = _RANGE.fullmatch(plain)
+        read = read_date(f"{ends['month']} {ends['last']} {ends['year']}" if ends and ends["year"] else _CLOCK.sub("", plain), facts.day_first)
+        if read and "%y" in read[1].lower(): out.append((s.start, with_century(*read, facts.latest)))
+    return out
 
 def latest_date(
     found: list[tuple[str, list[Span]]],  # the patient's reports, each with its PHI
@@ -177,9 +210,10 @@ def patient_facts(
     found = list(found)
     values = [Known(text[s.start : s.end], s.entity) for text, spans in found for s in spans] + list(known)
     words = {w.casefold() for v in values if v.entity in ("PERSON", "LOCATION", "ORGANIZATION") for w in re.findall(r"\p{L}{3,}", v.text)}
-    people = [name_parts(v.text) for v in values if v.entity == "PERSON"]
+    people = [name_parts(v.text) for v in values if v.entity == "PERSON" and not re.search("[/:]", v.text)]
     day_first = day_comes_first(v.text for v in values if v.entity == "DATE_TIME")
-    return PatientFacts(frozenset(words), frozenset((folded(g), folded(l)) for given, last in people for g in given for l in last), day_first, latest_date(found, day_first))
+    pairs, lasts = frozenset((folded(g), folded(l)) for given, last in people for g in given for l in last), frozenset(folded(l) for _, last in people for l in last)
+    return PatientFacts(frozenset(words), pairs, day_first, latest_date(found, day_first), lasts)
 
 # %% ../nbs/03_surrogates.ipynb #fe25fdb6
 def other_word(
@@ -228,7 +262,17 @@ def other_initial(
     "The initial of the surrogate of the name that it stands for; drawn where the patient's reports do not know that name."
     beside, last = {folded(g) for g in given}, {folded(l) for l in last}
     meant = [g for g, l in sorted(facts.names) if g[0] == letter.casefold() and g not in beside and (l in last or not last)]
-    return other_part(meant[0], "given", patient, key, facts)[0] if meant else keyed_random(key, patient, "initial", letter).choice("ABCDEFGHJKLMNPRSTW".replace(letter, ""))
+    return other_part(meant[0], "given", patient, key, facts)[0] if meant else _initial(letter, patient, key)
+
+def _initial(letter: str, patient: str, key: bytes) -> str: return keyed_random(key, patient, "initial", letter).choice("ABCDEFGHJKLMNPRSTW".replace(letter, ""))
+
+_INITIALS = re.compile(r"\p{Lu}{2,3}(?:[/:]\p{L}{2,4})?|\p{L}{2,3}[/:]\p{L}{2,3}")  # RJM, RJM/kl
+_APART = re.compile(r"(?<!\p{L})([OD])['’`]?[ ](\p{Lu}\p{L}+)")  # O Connell
+
+def _is_name(word: str, facts: PatientFacts) -> bool:
+    "Whether a word of two or three letters is a name and no initials."
+    word = word.casefold()
+    return word in given_names() or word in all_given_names() or word in all_last_names() or any(word in pair for pair in facts.names)
 
 def other_name(
     written: str,  # a person's name as the report has it
@@ -237,6 +281,8 @@ def other_name(
     facts: PatientFacts = PatientFacts(),
 ) -> str:
     "Another person's name, part for part."
+    if _INITIALS.fullmatch(written) and not _is_name(written, facts): return re.sub(r"\p{L}", lambda m: like(_initial(m[0].upper(), patient, key), m[0]), written)
+    written = _APART.sub(lambda m: m[1] + m[2] if folded(m[0]) in facts.lasts else m[0], written)
     first, last = name_parts(written)
     if not first and len(last) == 1 and folded(last[0]) in {g for g, _ in facts.names}: first, last = last, []
     parts = {w: like(other_part(w, "last", patient, key, facts), w) for w in last} | {w: like(other_part(w, "given", patient, key, facts), w) for w in first}
@@ -310,7 +356,7 @@ def surrogate(
 ) -> str:
     "What stands in the place of a PHI value: of the same kind, never the same."
     if entity == "PERSON": return other_name(written, patient, key, facts)
-    if entity == "DATE_TIME": return shift_date(written, -keyed_random(key, patient, "days").randint(30, 365), facts.day_first, facts.latest) or "an earlier date"
+    if entity == "DATE_TIME": return shift_date(written, -keyed_random(key, patient, "days").randint(30, 365), facts.day_first, facts.latest, facts.near) or "an earlier date"
     if entity == "AGE": return "90+"
     value = re.sub(r"\W+", " ", written.casefold()).strip()
     for attempt in range(99):
@@ -326,7 +372,7 @@ def surrogate(
 def _kept_words() -> frozenset[str]:
     "Words that may stand in a value and in its surrogate: kinds of institution and road, states, countries."
     kinds = ("hospital center centre clinic practice associates group institute laboratory laboratories health medical regional general community memorial university family "
-             "cardiology imaging radiology internal apt suite company inc llc infirmary")
+             "cardiology imaging radiology internal apt suite company inc llc infirmary org")
     return frozenset(kinds.split()) | {w for name in countries() | {t.lower() for t in (*terms("us_states"), *terms("roads"))} for w in name.split()}
 
 def telling_parts(

@@ -1,5 +1,6 @@
 "Nobody is recognisable in what de-identification leaves, and medicine survives it."
 import json
+import os
 import socket
 from datetime import date, timedelta
 
@@ -7,8 +8,9 @@ import pytest
 from conftest import SHARED
 from hypothesis import example, given, settings, strategies as st
 
-from medllm_nb.core import Report, Span
-from medllm_nb.deidentify import DeidentifyParams, deidentify, deidentify_all, find_phi, find_phi_stock, replace_phi, score_phi
+from medllm_nb.core import DeidReport, Report, Span, create_key, load_key, read_records, write_records
+from medllm_nb.deidentify import (DeidentifyParams, Replacement, deidentify, deidentify_all, find_phi, find_phi_stock, reidentify, replace_phi, run_deidentify,
+                                  score_phi)
 from medllm_nb.surrogates import PatientFacts, age_at, patient_key, read_date, shift_date, surrogate
 
 KEY = b"t" * 32
@@ -182,3 +184,79 @@ def test_accounts_and_codes_of_many_countries_are_found():
 
 
 def covered(span, text): return text[span.start : span.end]
+
+
+REPORT = "Patient: O'Connell, Margaret A.\nMRN: 4471993\nDOB: 03/02/1931\n\nHISTORY\nDyspnea for 2 weeks. {}\nPotassium 5.9 mmol/L. Lisinopril 10 mg daily.\n"
+
+
+@pytest.mark.parametrize("told, secret", [
+    ("License plate: KLM 4821.", "4821"), ("Her ssn ending 6789.", "6789"), ("The last four of SSN 6789 were given.", "6789"), ("SSN (last 4): 6789.", "6789"),
+    ("Mail jane.roe at gmail dot com.", "jane.roe"), ("Mail jane (at) roe (dot) org.", "jane (at)"), ("Wife: Jo.", "Jo"), ("Husband Bob feeds her.", "Bob"), ("POA: Ng, T. was called.", "Ng"),
+    ("Dictated by: RJM.", "RJM"), ("She was seen by TKO.", "TKO"), ("D: RJM T: QXK", "QXK"), ("D: 03/14/2024 T: 03/15/2024 RJM/qx", "RJM"), ("Asthma since Mar '24.", "Mar '24"), ("Seen 3/14/'24.", "3/14/")])
+def test_what_a_hostile_reader_looked_for_is_gone(told, secret):
+    moved = together(REPORT.format(told))[0]
+    assert secret not in moved
+    for kept in ("Dyspnea for 2 weeks", "Potassium 5.9 mmol/L", "Lisinopril 10 mg"): assert kept in moved
+
+
+@pytest.mark.parametrize("told", [
+    "Father: CAD, MI. Mother: Breast cancer. Sister: Htn. Brother: Healthy.", "Husband CAD. Mother HTN.", "Wife: alive and well. Partner: Negative for HIV.", "Pneumonia POA: Y. POA: Yes.",
+    "Mother: Parkinson disease. Father: Hodgkin lymphoma. Son: Down syndrome.", "Seen by ENT, PT and OT, reviewed by ID, read by CT.", "SEEN BY HER DAUGHTER, REVIEWED BY ME, CALLED BY THE WARD.",
+    "T: 98.6 P: 80. D: none.", "Locking plate: 3.5 mm, 7 holes.", "SS 4-6 units. Fever over the last four days, 1200 mL.", "He may 3 to 5 times a day.", "Pain at rest, dot blot."])
+def test_what_only_looks_like_it_stays(told): assert f" {told}\n" in together(REPORT.format(told))[0]
+
+
+def test_the_relation_stays_where_the_name_goes():
+    for told in ("Husband Bob feeds her.", "Wife: Jo. Husband Bob came."):
+        for text in (told, REPORT.format(told)): assert "Husband " in together(text)[0] and "Bob" not in together(text)[0]
+
+
+@pytest.mark.parametrize("written", ["OCONNELL", "O Connell", "O’Connell", "Oconnell", "O' Connell"])
+def test_a_name_written_otherwise_is_the_same_other_person(written):
+    first, second = together(REPORT.format("No fever."), f"MRN: 4471993\nDyspnea. {written} moved during the scan, lungs clear.")
+    other = first.split("Patient: ")[1].split(",")[0]
+    assert f"Dyspnea. {other}".lower() in second.lower()
+
+
+@pytest.mark.parametrize("written", ["MARCH 3 TO 5, 2024", "March 3 to 5, 2024", "March 3 through 5, 2024", "MARCH 3-5, 2024", "3-5 March 2024", "3 to 5 March 2024", "March 30 to 31, 2024"])
+def test_a_range_stays_a_range(written):
+    import regex as re
+    moved = together(REPORT.format(f"Admitted {written} with asthma."))[0]
+    range_ = re.search(r"Admitted (.*) with asthma", moved)[1]
+    day = r"(?:[A-Za-z]+ )?\d{1,2}(?: [A-Za-z]+)?"
+    assert range_ != written and re.fullmatch(rf"{day}(?:-| to | TO | through ){day},? 202\d", range_), range_
+
+
+@pytest.mark.parametrize("bare, full, days", [("03/14", "03/14/2023", 0), ("12/28", "01/05/2023", 8), ("3/1", "03/02/2024", 1), ("March 10", "March 14, 2022", 4)])
+def test_a_day_without_a_year_keeps_its_interval(bare, full, days):
+    "Whatever the key, hence the shift: 29 February lies within some of them."
+    for patient in "abcdefgh":
+        text = f"Seen on {bare} for asthma, again on {full} with fever and lungs clear."
+        moved = replace_phi(text, find_phi([text])[0], patient, KEY)[0]
+        first, last = moved.split("Seen on ")[1].split(" for ")[0], moved.split("again on ")[1].split(" with")[0]
+        last = read_date(last)[0]
+        assert abs((last - min((read_date(first + sep + str(y))[0] for y in (last.year - 1, last.year, last.year + 1) for sep in ("/" if "/" in first else ", ",)),
+                               key=lambda d: abs((last - d).days))).days) == days, (patient, moved)
+
+
+@pytest.mark.parametrize("address", ["12 Oak St, Keene, NH 03602.", "12 Oak St, Keene, NH 03602-1234;", "12 Oak St, Keene, New Hampshire 03602", "12 Oak Street."])
+def test_an_address_ends_before_the_history(address):
+    clean = together(f"MRN: 4471993\nAddress: {address} Severe asthma, on albuterol and prednisone 40 mg.\nLungs clear.")[0]
+    assert "Oak" not in clean and "Keene" not in clean and clean.endswith("Severe asthma, on albuterol and prednisone 40 mg.\nLungs clear.")
+
+
+def test_the_way_back_has_a_key_and_a_place_of_its_own(tmp_path, monkeypatch):
+    for name in ("MEDLLM_REID_KEY", "MEDLLM_REID_KEY_FILE"): monkeypatch.delenv(name, raising=False)
+    write_records(tmp_path / "artifacts/ingest/reports", [report(REPORT.format("No fever."))], Report, load_key("phi-at-rest"))
+    params = DeidentifyParams(reidentification_table=True, compare_stock=False, workers=1)
+    with pytest.raises(RuntimeError, match="MEDLLM_REID_KEY"): run_deidentify(params, tmp_path)
+    monkeypatch.setenv("MEDLLM_REID_KEY", os.environ["MEDLLM_KEY"])
+    with pytest.raises(RuntimeError, match="the pipeline's own"): run_deidentify(params, tmp_path)
+    monkeypatch.delenv("MEDLLM_REID_KEY")
+    monkeypatch.setenv("MEDLLM_REID_KEY_FILE", str(create_key(tmp_path / "elsewhere" / "key")))
+    with pytest.raises(ValueError, match="apart"): run_deidentify(params.model_copy(update={"reidentification_dir": "artifacts/deidentify/table"}), tmp_path)
+    run_deidentify(params, tmp_path)
+    assert {p.name for p in (tmp_path / "artifacts/deidentify").iterdir()} == {"reports"}
+    clean = read_records(tmp_path / "artifacts/deidentify/reports", DeidReport)[0]
+    assert "O'Connell, Margaret A." in {r.original for r in reidentify(clean.patient_key, root=tmp_path)}
+    with pytest.raises(RuntimeError, match="does not open"): read_records(tmp_path / "artifacts/reidentification/table", Replacement, load_key("re-identification"))

@@ -1,6 +1,7 @@
 "The engines give the same results, and a cluster that loses a machine loses no report."
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -41,8 +42,9 @@ def cluster(monkeypatch):
 def test_a_slow_first_start_is_tried_again_and_a_wrong_address_is_not(monkeypatch):
     ray, tries = pytest.importorskip("ray"), []
 
-    def init(address, **knobs):
+    def init(address, object_spilling_directory="", **knobs):
         tries.append(address)
+        assert object_spilling_directory == ("/dev/shm" if address == "local" else ""), "reports in clear on a disk"
         if len(tries) < 3: raise Exception("The current node timed out during startup. This could happen because ...")
 
     monkeypatch.setattr(ray, "init", init)
@@ -53,6 +55,15 @@ def test_a_slow_first_start_is_tried_again_and_a_wrong_address_is_not(monkeypatc
     tries.clear()
     with pytest.raises(Exception, match="timed out"): start_ray("10.0.0.7:6379")
     assert len(tries) == 1
+
+
+@pytest.mark.parametrize("address, fits", [("", True), ("auto", True), ("127.0.0.1:6379", True), ("localhost:6379", True), ("127.0.0.1:6380", False), ("10.0.0.7:6379", False)])
+def test_another_cluster_than_the_one_joined_is_refused(monkeypatch, address, fits):
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(gcs_address="127.0.0.1:6379"))
+    if fits: return start_ray(address)
+    with pytest.raises(RuntimeError, match="ray.shutdown"): start_ray(address)
 
 
 def test_cluster_gives_the_same_bytes_as_one_machine(cluster):
