@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RESTRICTED_ZIP', 'keyed_random', 'patient_key', 'day_comes_first', 'read_date', 'age_at', 'with_century', 'moved_day',
-           'in_nearest_year', 'shift_date', 'PatientFacts', 'folded', 'dates_with_year', 'latest_date', 'patient_facts',
+           'in_nearest_year', 'shift_date', 'PatientFacts', 'dates_with_year', 'latest_date', 'patient_facts',
            'other_word', 'other_part', 'like', 'other_initial', 'other_name', 'other_digits', 'three_digits',
            'other_piece', 'other_place', 'surrogate', 'telling_parts']
 
@@ -116,6 +116,7 @@ def in_nearest_year(
     years = [y for y in (near.year - 1, near.year, near.year + 1) if 0 < y < 10_000 and ((day.month, day.day) != (2, 29) or isleap(y))]
     return min((day.replace(year=y) for y in years), key=lambda d: abs((d - near).days), default=day)
 
+# %% ../nbs/03_surrogates.ipynb #19670c40
 _CLOCK = re.compile(r"[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?$")
 _BOTH_DAYS = r"(?P<first>\d+)(?P<dash> ?[\-–] ?| (?i:to|through|thru|until) )(?P<last>\d+)"
 _RANGE = re.compile(rf"(?P<month>\p{{L}}+) ?{_BOTH_DAYS}(?:,? (?P<year>\d{{4}}))?|{_BOTH_DAYS} (?P<month>\p{{L}}+),? (?P<year>\d{{4}})")
@@ -171,8 +172,6 @@ class PatientFacts(NamedTuple):
 
 _BORN = re.compile(r"(?i)(?:\bDOB|D\.O\.B\.?|\bbirth ?date|\b(?:date|year) of birth|\bborn(?: on| in)?)[\s:.=|#\-]*$")
 
-def folded(name: str) -> str: return joined(name)
-
 def dates_with_year(
     text: str,  # a report
     spans: Iterable[Span],  # its PHI
@@ -188,6 +187,7 @@ def dates_with_year(
         if read and "%y" in read[1].lower(): out.append((s.start, with_century(*read, facts.latest)))
     return out
 
+# %% ../nbs/03_surrogates.ipynb #bb8f83f9
 def latest_date(
     found: list[tuple[str, list[Span]]],  # the patient's reports, each with its PHI
     day_first: bool | None,
@@ -212,7 +212,7 @@ def patient_facts(
     words = {w.casefold() for v in values if v.entity in ("PERSON", "LOCATION", "ORGANIZATION") for w in re.findall(r"\p{L}{3,}", v.text)}
     people = [name_parts(v.text) for v in values if v.entity == "PERSON" and not re.search("[/:]", v.text)]
     day_first = day_comes_first(v.text for v in values if v.entity == "DATE_TIME")
-    pairs, lasts = frozenset((folded(g), folded(l)) for given, last in people for g in given for l in last), frozenset(folded(l) for _, last in people for l in last)
+    pairs, lasts = frozenset((joined(g), joined(l)) for given, last in people for g in given for l in last), frozenset(joined(l) for _, last in people for l in last)
     return PatientFacts(frozenset(words), pairs, day_first, latest_date(found, day_first), lasts)
 
 # %% ../nbs/03_surrogates.ipynb #fe25fdb6
@@ -241,7 +241,7 @@ def other_part(
     "What stands for one part of a name, wherever the patient's reports have it."
     gender = str(given_names().get(name.casefold(), "")).upper()[:1]
     pool = _names()["last" if kind == "last" else gender if gender in ("M", "F") else ""]
-    return other_word(pool, keyed_random(key, patient, kind, folded(name)), {*facts.words, *re.findall(r"\p{L}+", name.casefold())})
+    return other_word(pool, keyed_random(key, patient, kind, joined(name)), {*facts.words, *re.findall(r"\p{L}+", name.casefold())})
 
 def like(
     word: str,
@@ -260,7 +260,7 @@ def other_initial(
     facts: PatientFacts = PatientFacts(),
 ) -> str:
     "The initial of the surrogate of the name that it stands for; drawn where the patient's reports do not know that name."
-    beside, last = {folded(g) for g in given}, {folded(l) for l in last}
+    beside, last = {joined(g) for g in given}, {joined(l) for l in last}
     meant = [g for g, l in sorted(facts.names) if g[0] == letter.casefold() and g not in beside and (l in last or not last)]
     return other_part(meant[0], "given", patient, key, facts)[0] if meant else _initial(letter, patient, key)
 
@@ -282,9 +282,9 @@ def other_name(
 ) -> str:
     "Another person's name, part for part."
     if _INITIALS.fullmatch(written) and not _is_name(written, facts): return re.sub(r"\p{L}", lambda m: like(_initial(m[0].upper(), patient, key), m[0]), written)
-    written = _APART.sub(lambda m: m[1] + m[2] if folded(m[0]) in facts.lasts else m[0], written)
+    written = _APART.sub(lambda m: m[1] + m[2] if joined(m[0]) in facts.lasts else m[0], written)
     first, last = name_parts(written)
-    if not first and len(last) == 1 and folded(last[0]) in {g for g, _ in facts.names}: first, last = last, []
+    if not first and len(last) == 1 and joined(last[0]) in {g for g, _ in facts.names}: first, last = last, []
     parts = {w: like(other_part(w, "last", patient, key, facts), w) for w in last} | {w: like(other_part(w, "given", patient, key, facts), w) for w in first}
     words = "|".join(map(re.escape, sorted(parts, key=len, reverse=True))) or r"(?!)"
     other = lambda m: parts.get(m[0]) or other_initial(m[0], first, last, patient, key, facts)
