@@ -4,21 +4,26 @@
 
 Measured on the sample's files, one process, one thread; extrapolated in proportion, since no stage that works report by report looks at another report.
 Every row is work of one report, which the stages' engine may spread (`bench/scale.py` itself runs it in one process).
-What is not in proportion is left out and said so: linking patients and finding near-duplicates compare reports with each other.
+Linking patients and finding near-duplicates compare reports with each other: they are measured apart, in one process each, on made reports of two sizes.
 """
 import argparse
 import os
+import resource
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from random import Random
 
 os.environ.update(OMP_THREAD_LIMIT="1", OMP_NUM_THREADS="1")
 
 import pandas as pd
+from faker import Faker
 
-from medllm_nb.core import StructuredReport, load_key, project_root, read_records
+from medllm_nb.core import Report, StructuredReport, load_key, project_root, read_records
 from medllm_nb.deidentify import deidentify, find_phi
-from medllm_nb.ingest import find_files, read_reports
-from medllm_nb.instruct import make_examples
+from medllm_nb.ingest import find_files, link_patients, read_reports
+from medllm_nb.instruct import make_examples, near_pairs
 from medllm_nb.structure import structure_report
 
 
@@ -36,6 +41,29 @@ def timed(function, items):
 
 def folder_size(path: Path) -> int:
     return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+
+
+def compared(what: str, texts: list[str], n: int) -> tuple[float, float]:
+    """(milliseconds, KiB) a report of one comparison of n reports: words of the given texts in random order, each patient with two reports."""
+    draw, words = Random(1), [w for t in texts for w in t.split()]
+    length = len(words) // len(texts)
+    body = {f"{i:08d}": " ".join(draw.choices(words, k=length)) for i in range(n)}
+    Faker.seed(1)
+    fake = Faker("en_US")  # names as frequent as in the country
+    names = [fake.name() for _ in range(n // 2 + 1)]
+    header = "Patient: {}\nMRN: {:08d}\nDate of birth: {:02d}/{:02d}/{}\n\n"
+    born = [(draw.randint(1, 12), draw.randint(1, 28), draw.randint(1930, 2005)) for _ in names]
+    reports = [Report(report_id=key, patient_id="", source=f"{key}.txt", format="txt", text=header.format(names[i // 2], i // 2, *born[i // 2]) + t) for i, (key, t) in enumerate(body.items())]
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    if what == "near-duplicates": near_pairs(body, 0.8)
+    else: link_patients(reports)
+    seconds = time.perf_counter() - start
+    return 1000 * seconds / n, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / n
+
+
+def apart(*task):
+    """`compared` in a process of its own, whose memory nothing else has touched."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool: return pool.submit(compared, *task).result()
 
 
 def main():
@@ -71,7 +99,11 @@ def main():
     for label, folder in counted.items():
         path = root / "artifacts" / folder
         if path.is_dir(): print(f"  {label:16} {folder_size(path) / n / 1024:8.1f} KiB a report {folder_size(path) / n * total / 1024**4:8.2f} TiB")
-    print("\nNot in proportion: linking patients compares reports that share a number, a birth date or a part of a name; near-duplicates go through MinHash's buckets.")
+    print("\nWhat compares reports with each other, in one process that holds all of them:")
+    for what in ("near-duplicates", "linking patients"):
+        for n in (2000, 8000):
+            ms, kib = apart(what, [r.text for r in clean], n)
+            print(f"  {what:16} {n:6} reports {ms:7.2f} ms and {kib:6.1f} KiB each; in proportion {ms / 3.6e6 * total:8.0f} hours and {kib * total / 1024**2:6.0f} GiB")
 
 
 if __name__ == "__main__": main()

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['NAME_FIELD', 'MRN_FIELD', 'DOB_FIELD', 'READERS', 'Quarantined', 'ReviewPage', 'pages_to_review', 'name_key',
            'header_fields', 'table_lines', 'make_report', 'read_file', 'read_reports', 'read_report', 'same_patient',
-           'report_marks', 'settled_id', 'link_patients', 'KnownReport', 'read_ledger', 'extend_ledger', 'ReadFile',
-           'settings_key', 'read_cached', 'read_here', 'read_chunk', 'read_all', 'find_files', 'gather',
-           'ingest_metrics', 'run_ingest']
+           'report_marks', 'settled_id', 'within_a_slip', 'matches', 'link_patients', 'KnownReport', 'read_ledger',
+           'extend_ledger', 'ReadFile', 'settings_key', 'read_cached', 'read_here', 'read_chunk', 'read_all',
+           'find_files', 'gather', 'ingest_metrics', 'run_ingest']
 
 # %% ../nbs/02_ingest.ipynb #078faff7
 import hmac, inspect, json, os, re
@@ -169,20 +169,30 @@ def settled_id(
     return min(votes or own, key=lambda name: (-votes[name], name))
 
 # %% ../nbs/02_ingest.ipynb #27fb7794
+def within_a_slip(number: str) -> set[str]:
+    "A number and what is left of it without one character: two numbers a slip apart share one of these."
+    return {number, *(number[:i] + number[i + 1 :] for i in range(len(number)))} if number else set()
+
+def matches(fields: list[dict[str, str]]) -> set[tuple[int, int]]:
+    "Places of the headers that mean one patient, in pairs. Compared are those that share a birth date or have numbers at most a slip apart; no other pair can match."
+    from itertools import combinations
+    buckets, found = {}, set()
+    for i, f in enumerate(fields):
+        for key in {("born", f["dob"]), *(("number", part) for part in within_a_slip(f["mrn"]))}:
+            if key[1]: buckets.setdefault(key, []).append(i)
+    for members in buckets.values():
+        found.update(pair for pair in combinations(members, 2) if pair not in found and same_patient(fields[pair[0]], fields[pair[1]]))
+    return found
+
 def link_patients(
     reports: list[Report],
     ledger: dict[str, str] = {},  # patient_id by the marks of reports read before
 ) -> list[Report]:
     "The reports with `patient_id` settled: one id a patient, `alone-...` where a report did not say whose it is."
-    from itertools import combinations
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
     fields = [header_fields(r.text) | {"head": name_key(r.text[:400])} | ({"mrn": re.sub(r"[^A-Z0-9]", "", r.patient_id.upper())} if r.patient_id else {}) for r in reports]
-    buckets = {}
-    for i, f in enumerate(fields):  # only reports that share a number, a birth date or a part of the name can match
-        for key in {f["mrn"], f["dob"], *f["name"].split()} - {""}: buckets.setdefault(key, []).append(i)
-    pairs = {p for members in buckets.values() for p in combinations(members, 2)}
-    edges = [(i, j) for i, j in pairs if same_patient(fields[i], fields[j])]
+    edges = matches(fields)
     rows, columns = zip(*edges) if edges else ((), ())
     _, group = connected_components(coo_matrix(([1] * len(edges), (rows, columns)), shape=(len(reports),) * 2), directed=False)
     own, before = {}, {}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from medllm_nb.core import Example, Message, Report, StructuredReport, load_key, read_records, write_records
-from medllm_nb.ingest import IngestParams, extend_ledger, link_patients, run_ingest
+from medllm_nb.ingest import IngestParams, extend_ledger, link_patients, matches, run_ingest, same_patient
 from medllm_nb.split import SPLITS, SplitParams, run_split
 from medllm_nb.surrogates import patient_key
 
@@ -122,3 +122,12 @@ def test_reports_added_in_any_order_keep_every_patient_that_did_not_merge(drawn,
     assert ids(link_patients(reports, ledger)) == after
     done = extend_ledger(ledger, reports, link_patients(reports, ledger))
     assert ids(link_patients(reports, done)) == after and extend_ledger(done, reports, link_patients(reports, done)) == done
+
+
+def test_no_match_is_missed_for_not_being_compared():
+    draw = random.Random(3)
+    names, days = ["margaret oconnell", "margret oconnell", "john foley", "jon foley", ""], ["1950-03-14", "1950-03-15", ""]
+    numbers = ["00123456", "00128456", "0123456", "00123457", ""]
+    fields = [{"name": draw.choice(names), "dob": draw.choice(days), "mrn": draw.choice(numbers), "head": draw.choice(names)} for _ in range(120)]
+    every = {(i, j) for j in range(120) for i in range(j) if same_patient(fields[i], fields[j])}
+    assert every and matches(fields) == every
