@@ -116,7 +116,7 @@ TURN = re.compile(r"""(?i)
     | (?<=positive) , \s+
     | (?<=\w) \s+ (?= without[ ] (?!difficulty) | with[ ]no[ ] )""", re.X)
 
-BODY = re.compile(r"[\s,•*\-–]*(?:\d{1,2}[.)]\s+)?(?P<body>.*?)[\s,]*$", re.S)   # without a list's mark
+BODY = re.compile(r"[\s,•*\-–]*(?:\d{1,2}[.)]\s+)?(?:\[[xX]\]\s*)?(?P<body>.*?)[\s,]*$", re.S)   # without a list's mark
 
 DEPENDENT = re.compile(r"(?i)\s*(?:which|that|who|because|due|secondary|still|apart|aside|other|except)\b")   # goes on with what was said before
 

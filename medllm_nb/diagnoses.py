@@ -117,9 +117,9 @@ def mended_code(item: str) -> tuple[str | None, str]:
 
 # %% ../nbs/04_diagnoses.ipynb #ccfb89f7
 ITEM = re.compile(r"""(?: [^\n;]
-    | \n (?! [ \t]* (?: \d{1,2}[.)] | [-•*] ) \s ) (?= [ \t]* (?: [a-z(\[] | ICD ) ) )+""", re.X)   # or a line that goes on
+    | \n (?! [ \t]* (?: \d{1,2}[.)] | [-•*] | \[[ xX]\] ) \s ) (?= [ \t]* (?: [a-z(\[] | ICD ) ) )+""", re.X)   # or a line that goes on
 NUMBER_WITHIN = re.compile(r"(?<=[.,;)])[ \t,]*(?=\d{1,2}[.)][ \t]+[A-Z])")
-MARK = re.compile(r"""[\s,•*\-–]* (?: (?: \d{1,2}[.)] | [a-z]\) ) \s* )?
+MARK = re.compile(r"""[\s,•*\-–]* (?: (?: \d{1,2}[.)] | [a-z]\) | \[[ xX]\] ) \s* )?
     (?: (?i: primary | principal | secondary | final | working | main | discharge | likely | probable )
         (?: \s+ diagnos[ie]s )? \s* : \s* )?""", re.X)
 

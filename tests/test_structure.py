@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from medllm_nb.core import DeidReport, lab_tests
 from medllm_nb.sections import heading_table
-from medllm_nb.concepts import find_findings
+from medllm_nb.concepts import find_concepts, find_findings
 from medllm_nb.diagnoses import find_diagnoses
 from medllm_nb.labs import find_labs, flag_of
 from medllm_nb.sections import find_sections, known_headings
@@ -362,3 +362,11 @@ def test_the_letters_of_a_soap_note_head_its_sections(text, names):
 @pytest.mark.parametrize("text", ["FINDINGS: T: 37\nP: 72\nR: 16\nBP: 120/80", "FINDINGS: Blood group\nA: positive\nP: 72", "FINDINGS: He had type A: S and O: were not found, P: none.", "FINDINGS: S: cough\nP: rest", "FINDINGS: P: 72\nO: none\nS: none"])
 def test_single_letters_head_nothing_without_a_soap_note(text):
     assert [s.name for s in find_sections(text)] == ["findings"]
+
+
+def test_an_empty_box_of_a_form_is_neither_finding_nor_diagnosis():
+    text = "FINDINGS:\n[ ] Pleural effusion\n[x] Consolidation of the left lower lobe\nPneumothorax: [ ]\nFever: [x] yes [ ] no\nIMPRESSION:\n[x] Pneumonia\n[ ] Pulmonary embolism\n[ ] Heart failure"
+    report = structure_report(DeidReport(report_id="f", patient_key="p", format="pdf", text=text))
+    assert [f.assertion for f in report.findings] == ["negated", "present", "negated", "present"]
+    assert [d.text for d in report.diagnoses] == ["Pneumonia"]
+    assert [c.text for c in find_concepts(text) if c.assertion == "present"] == ["Fever", "Pneumonia"]
