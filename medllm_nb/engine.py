@@ -6,7 +6,7 @@
 __all__ = ['EngineParams', 'cores', 'map_local', 'in_memory', 'start_ray', 'run_pickled', 'map_ray', 'map_items']
 
 # %% ../nbs/00_engine.ipynb #21a2b4ec
-import os, pickle, socket
+import atexit, os, pickle, shutil, socket, tempfile
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -54,7 +54,10 @@ def _meet(one: str, other: str) -> bool:
 def in_memory() -> dict:
     "What keeps the object store of a cluster that we start off the disk: where it overflows, Ray writes reports in clear below /tmp/ray."
     shared = Path("/dev/shm")
-    return {"object_spilling_directory": str(shared)} if "RAY_object_spilling_directory" not in os.environ and shared.is_dir() and os.access(shared, os.W_OK) else {}
+    if "RAY_object_spilling_directory" in os.environ or not os.access(shared, os.W_OK): return {}
+    folder = tempfile.mkdtemp(prefix="medllm-", dir=shared)  # for this user alone
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return {"object_spilling_directory": folder}
 
 def start_ray(
     address: str,  # of a running cluster; empty for one on this machine
