@@ -25,6 +25,7 @@ from medllm_nb.deidentify import deidentify, find_phi
 from medllm_nb.ingest import find_files, link_patients, read_reports
 from medllm_nb.instruct import make_examples, near_pairs
 from medllm_nb.structure import structure_report
+from medllm_nb.terms import drug_names
 
 
 def timed(function, items):
@@ -89,6 +90,7 @@ def main():
     spans, phi_s = first + second, batch_s / (len(reports) - half)
     clean, replace_s = timed(lambda pair: deidentify(pair[0], pair[1], key=key), list(zip(reports, spans)))
     structured, structure_s = timed(structure_report, clean)
+    drug_names()  # which only some reports ask for
     _, instruct_s = timed(make_examples, structured)
 
     total = args.million * 1e6

@@ -77,7 +77,8 @@ def plain(text: str) -> str:
 
 def names(text: str, words: list[str]) -> bool:
     "Whether a text holds one of the expressions, whatever its case and punctuation."
-    return any(f" {plain(w)} " in f" {plain(text)} " for w in words if plain(w))
+    inside = f" {plain(text)} "
+    return any(f" {plain(w)} " in inside for w in words if plain(w))
 
 def body_lines(
     body: str,  # of a section
@@ -355,7 +356,8 @@ def draft_question(report: StructuredReport, params: InstructParams) -> Draft:
 def draft_not_stated(report: StructuredReport, params: InstructParams) -> Draft:
     "An abstention: a test or a topic of which the report says nothing."
     shown = report_text(report, set())
-    tests = [name for name in lab_tests() if name not in tests_mentioned(report)]
+    mentioned = tests_mentioned(report)
+    tests = [name for name in lab_tests() if name not in mentioned]
     options = [f"the {spoken(t)}" for t in tests[:12]] + [topic for topic in topics()["topics"] if not touches(report, topic)]
     if not options: refuse("everything that is asked for is stated")
     return Draft(shown, NOT_STATED, [], {"topic": chosen(report, "not_stated", options)})
