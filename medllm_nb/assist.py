@@ -17,7 +17,8 @@ from .formats import read_content
 from .ingest import link_patients, make_report
 from .labs import find_labs
 from .ocr import IngestError, IngestParams
-from .phi import find_phi, name_parts
+from .known import name_parts
+from .phi import find_phi
 from .reward import groundedness_reward, statements
 from .store import Pointer, SubmissionRecord
 from .structure import StructureParams, structure_report

@@ -23,7 +23,8 @@ from .core import (DeidReport, GoldReport, Record, Report, Span, decrypt, encryp
                             read_records, write_aside, write_json, write_records)
 from .engine import EngineParams, map_items
 from .lexicon import clinical_use, spacy_package
-from .phi import DETECTORS, Known, find_phi, known_values, propagate, resolve_overlaps, with_initials
+from .known import Known, known_values, propagate
+from .phi import DETECTORS, find_phi, resolve_overlaps, with_initials
 from .surrogates import PatientFacts, dates_with_year, patient_facts, patient_key, surrogate
 
 # %% ../nbs/03_deidentify.ipynb #e41c7cd8
@@ -174,8 +175,8 @@ def detection_version(
     detectors: Iterable[str] = DETECTORS,
 ) -> str:
     "A hash that changes with the model, the detectors, the lexicon and the code of the recognisers."
-    from medllm_nb import classifier, core, lexicon, phi, rules
-    sources = lexicon.LEXICON.read_bytes() + b"".join(Path(m.__file__).read_bytes() for m in (classifier, core, lexicon, phi, rules))
+    from medllm_nb import classifier, core, known, lexicon, phi, rules
+    sources = lexicon.LEXICON.read_bytes() + b"".join(Path(m.__file__).read_bytes() for m in (classifier, core, known, lexicon, phi, rules))
     return hashlib.sha256(" ".join((model, *detectors)).encode() + sources).hexdigest()[:16]
 
 def find_cached(

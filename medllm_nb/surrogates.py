@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['RESTRICTED_ZIP', 'keyed_random', 'patient_key', 'day_comes_first', 'read_date', 'age_at', 'with_century', 'moved_day',
            'in_nearest_year', 'shift_date', 'PatientFacts', 'dates_with_year', 'latest_date', 'patient_facts',
-           'other_word', 'other_part', 'like', 'other_initial', 'other_name', 'other_digits', 'three_digits',
-           'other_piece', 'other_place', 'surrogate', 'telling_parts']
+           'other_word', 'other_part', 'like', 'other_initial', 'other_dotted', 'other_name', 'other_digits',
+           'three_digits', 'other_piece', 'other_place', 'surrogate', 'telling_parts']
 
 # %% ../nbs/03_surrogates.ipynb #89c277d0
 import hmac, random
@@ -19,7 +19,7 @@ import regex as re
 
 from .core import Span
 from .lexicon import all_given_names, all_last_names, countries, given_names, terms
-from .phi import Known, joined, name_parts
+from .known import Known, joined, name_parts
 from .rules import STATE, ZIP
 
 # %% ../nbs/03_surrogates.ipynb #5af201c6
@@ -266,6 +266,23 @@ def other_initial(
 
 def _initial(letter: str, patient: str, key: bytes) -> str: return keyed_random(key, patient, "initial", letter).choice("ABCDEFGHJKLMNPRSTW".replace(letter, ""))
 
+_DOTTED = re.compile(r"(?:\p{Lu}\.[ ]?)+(?:\p{Lu}['’])?\p{Lu}\.")  # M.O., M.A. O'C.
+_LETTER = re.compile(r"(?:\p{Lu}['’])?\p{Lu}(?=\.)")
+
+def other_dotted(
+    written: str,  # initials alone, with full stops
+    patient: str,  # patient id
+    key: bytes,
+    facts: PatientFacts = PatientFacts(),
+) -> str:
+    "The initials of the surrogate of the person in the patient's reports who has them; drawn where nobody has."
+    letters = _LETTER.findall(written)
+    meant = [n for n in sorted(facts.names) if n[0].startswith(joined(letters[0])) and n[1].startswith(joined(letters[-1]))]
+    others = [_initial(l[-1], patient, key) for l in letters]
+    if meant: others[0], others[-1] = (other_part(n, kind, patient, key, facts)[0] for n, kind in zip(meant[0], ("given", "last")))
+    return _LETTER.sub(lambda m, drawn=iter(others): next(drawn), written)
+
+# %% ../nbs/03_surrogates.ipynb #bc6ab7e1
 _INITIALS = re.compile(r"\p{Lu}{2,3}(?:[/:]\p{L}{2,4})?|\p{L}{2,3}[/:]\p{L}{2,3}")  # RJM, RJM/kl
 _APART = re.compile(r"(?<!\p{L})([OD])['’`]?[ ](\p{Lu}\p{L}+)")  # O Connell
 
@@ -282,6 +299,7 @@ def other_name(
 ) -> str:
     "Another person's name, part for part."
     if _INITIALS.fullmatch(written) and not _is_name(written, facts): return re.sub(r"\p{L}", lambda m: like(_initial(m[0].upper(), patient, key), m[0]), written)
+    if _DOTTED.fullmatch(written): return other_dotted(written, patient, key, facts)
     written = _APART.sub(lambda m: m[1] + m[2] if joined(m[0]) in facts.lasts else m[0], written)
     first, last = name_parts(written)
     if not first and len(last) == 1 and joined(last[0]) in {g for g, _ in facts.names}: first, last = last, []

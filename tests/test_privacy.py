@@ -7,9 +7,10 @@ import pytest
 from conftest import KEY
 
 from medllm_nb.core import DeidReport, Example, Message, Report, Span, encrypt, load_key, write_records
-from medllm_nb.deidentify import DeidentifyParams, deidentify, find_phi, patient_key
+from medllm_nb.deidentify import DeidentifyParams, deidentify, find_phi, find_together, patient_key
+from medllm_nb.known import Known, fold
 from medllm_nb.metrics import Answer
-from medllm_nb.privacy import LeakError, run_privacy
+from medllm_nb.privacy import LeakError, Passage, is_leak, own_of, parts, run_privacy, search, variants
 
 TEXTS = {"p1": """Patient: ROEBUCK, Marietta   MRN: 30-30-60-7   DOB: 03/14/1950
 HISTORY: Mrs. Roebuck is tired. Call (415) 555-0124. Has Graves disease.
@@ -224,3 +225,22 @@ def test_weights_encrypted_tables_and_caches_are_left_out(run):
 
 def test_it_searches_for_what_deidentify_finds_with_its_detectors(run):
     assert audit(run, detectors=["rules"])["identifiers"] < audit(run)["identifiers"]
+
+
+@pytest.mark.parametrize("sentence", ["The nurse phoned and spoke with {} about the cough.", "{} was seen again today with a cough."])
+@pytest.mark.parametrize("name", ["Margaret A. O'Connell", "Ng, Amy", "García-Lopez, María José"])
+def test_whatever_the_audit_searches_for_is_replaced_in_the_patients_other_reports(name, sentence):
+    number, address = "71-22-84-9", "127 Juniper Lane Apt. 3, Halverton, NY 10999"
+    header = f"Patient: {name}   MRN: {number}   DOB: 03/14/1931\nAddress: {address}\nHISTORY: The patient is 94 years old and coughs.\n"
+    whole = {Known(name, "PERSON"), Known(number, "MEDICAL_RECORD_NUMBER"), Known(address, "LOCATION"), Known("94", "AGE")}
+    known = whole | {part for value in whole for part in parts(value)}
+    forms = sorted(form.upper() if k.entity == "INITIALS" else form.title() if k.entity not in ("AGE", "MEDICAL_RECORD_NUMBER") else form for k in known for form in variants(k.text, k.entity))
+    texts = [header] + [f"HISTORY: {sentence.format(form)}\nIMPRESSION: Bronchitis.\n" for form in forms]
+    reports = [Report(report_id=f"r{i}", patient_id="p1", source="x.txt", format="txt", text=text) for i, text in enumerate(texts)]
+    together = find_together(reports, find_phi(texts))
+    clean = [deidentify(report, spans, values, key=b"k" * 32) for report, (spans, values) in zip(reports, together)]
+    own, left = own_of(known), []
+    for form, report in zip(["header", *forms], clean):
+        passage = Passage("x", "p1", report.text, frozenset(fold(report.text[s.start : s.end]) for s in report.replaced))
+        if any(is_leak(hit, passage, own) for hit in search(passage.text, own.machine)): left.append(form)
+    assert len(forms) > 70 and left == []
