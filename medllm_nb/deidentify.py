@@ -9,7 +9,7 @@ __all__ = ['DeidentifyParams', 'replace_phi', 'deidentify', 'source_number', 'fi
            'table_folder', 'reidentify', 'run_deidentify']
 
 # %% ../nbs/03_deidentify.ipynb #58cd469f
-import hashlib, hmac, json, os
+import hashlib, hmac, json, os, warnings
 from collections import Counter, defaultdict
 from functools import partial
 from pathlib import Path
@@ -328,7 +328,9 @@ def run_deidentify(
 ) -> dict:
     "artifacts/ingest/reports to artifacts/deidentify/reports; counts, and scores where gold labels are known."
     root, phi_key, key = Path(root or project_root()), load_key("phi-at-rest"), load_key("surrogates")
-    table = (table_folder(root, params.reidentification_dir), reidentification_key()) if params.reidentification_table else None  # asked for before hours of work, not after
+    folder = table_folder(root, params.reidentification_dir)
+    table = (folder, reidentification_key()) if params.reidentification_table else None  # asked for before hours of work, not after
+    if not table and folder.is_dir(): warnings.warn(f"{folder} holds the re-identification table of an earlier run, though no table is asked for now: delete the folder unless somebody is still entitled to it")
     reports = read_records(root / "artifacts" / "ingest" / "reports", Report, phi_key)
     spans, cached = find_all([r.text for r in reports], params, root / "artifacts" / ".cache" / "deidentify", phi_key)
     done = deidentify_all(reports, spans, params, key)

@@ -9,7 +9,7 @@ __all__ = ['REACH', 'DEGREES', 'TITLES', 'STOP', 'PARTICLE', 'WORD', 'SUFFIX', '
            'label_name_rules', 'context_name_rules', 'leading_name_rules', 'initials_rules', 'name_rules',
            'labelled_number_rules', 'phone_rules', 'number_rules', 'date_rules', 'age_rules', 'web_rules',
            'address_rules', 'foreign_address_rules', 'known_city', 'address_start', 'address_end', 'organization_rules',
-           'person_named', 'own_name']
+           'spoken', 'person_named', 'own_name']
 
 # %% ../nbs/03_rules.ipynb #e7610875
 from datetime import date
@@ -553,11 +553,24 @@ _NEAR_ONES = re.compile(rf"(?i)(?:wife|husband|spouse|partner|friend|fianc\w+|gu
 @lru_cache
 def _named(word: str) -> bool: return word.lower() in given_names() or word.lower() in all_given_names() or word.lower() in all_last_names()
 
+_GOES_ON = re.compile(r"[ ](?!(?:was|is|has|had|came|denies|presents|reports|returns|states)\b)\p{Ll}|[ ]?[?!]")
+
+def spoken(
+    text: str,  # the report
+    span: Span,  # what stands behind a label
+) -> bool:
+    "Whether it is no name but what somebody says: `Patient: Yes`, `Doctor: Do you smoke?`"
+    from spacy.lang.en.stop_words import STOP_WORDS
+    said = [w.lower() for w in _NAME_WORD.findall(text[span.start : span.end])]
+    if all(w in words("spoken") for w in said): return True
+    return len(said) == 1 and said[0] in STOP_WORDS and said[0] not in given_names() and bool(_GOES_ON.match(text, span.end))
+
 def person_named(
     text: str,  # the report
     span: Span,  # a person, as a rule found it
 ) -> Span | None:
     "The span; initials with a score that spreads them nowhere, since RJM and CAD look alike; None for a disease, a department, a plain word."
+    if span.detector == "name behind a label" and spoken(text, span): return None
     value = text[span.start : span.end]
     parts = [w for w in _NAME_WORD.findall(value) if len(w) > 1] or [value]
     short = all(_INITIALS.fullmatch(w) and not _named(w) for w in parts)

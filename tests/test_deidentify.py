@@ -260,3 +260,4 @@ def test_the_way_back_has_a_key_and_a_place_of_its_own(tmp_path, monkeypatch):
     clean = read_records(tmp_path / "artifacts/deidentify/reports", DeidReport)[0]
     assert "O'Connell, Margaret A." in {r.original for r in reidentify(clean.patient_key, root=tmp_path)}
     with pytest.raises(RuntimeError, match="does not open"): read_records(tmp_path / "artifacts/reidentification/table", Replacement, load_key("re-identification"))
+    with pytest.warns(UserWarning, match="delete the folder"): run_deidentify(params.model_copy(update={"reidentification_table": False}), tmp_path)
