@@ -414,6 +414,7 @@ def own_value(
     "The value in the unit of the table, None where the unit is unknown or the conversion not safe; by a molar mass no more digits than the table's limits."
     test = lab_tests()[name]
     if unit == test.unit: return value
+    if (line := lab_tables()["lines"].get(name)) and unit_key(unit) == line["unit"]: return round(line["slope"] * value + line["intercept"], 1)
     factor = unit_factor(name, unit, test.unit) if unit else None
     if factor is None: return None
     if "molar_mass" not in lab_tables()["si"].get(name, {}): return value * factor
