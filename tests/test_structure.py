@@ -299,7 +299,7 @@ def test_a_goal_or_fluid_nearby_hides_no_result(text, value):
     ("K 6.9", 6.9, "high", True), ("K 2.1", 2.1, "low", True), ("Na 128", 128, "low", False), ("Cl 101", 101, "normal", False), ("BUN 40", 40, "high", False), ("Cr 2.1", 2.1, "high", False), ("WBC 14.2", 14.2, "high", False),
     ("WBC 12,500", 12500, "high", False), ("Hgb 9.8", 9.8, "low", False), ("plt 90", 90, "low", False), ("Platelets 12,000", 12000, "low", True), ("TSH 0.01", 0.01, "low", False), ("A1c 8.2", 8.2, "high", False),
     ("glucose 240", 240, "high", False), ("glucose 6.0", 6.0, "high", False), ("creatinine 90", 90, "normal", False), ("Hgb 98", 98, "low", False), ("CRP 60", 60, "high", False), ("CRP 0.4", 0.4, "normal", False),
-    ("CRP 3", 3, "unknown", False), ("glucose 40", 40, "unknown", True), ("bilirubin 20", 20, "unknown", False), ("HbA1c 58", 58, "unknown", False), ("Troponin 0.02", 0.02, "unknown", False), ("potassium 59", 59, "unknown", False),
+    ("CRP 3", 3, "unknown", False), ("glucose 40", 40, "unknown", True), ("bilirubin 20", 20, "unknown", False), ("HbA1c 58", 58, "high", False), ("Troponin 0.02", 0.02, "unknown", False), ("potassium 59", 59, "unknown", False),
     ("hemoglobin was low at 12.1", 12.1, "low", False), ("eGFR 38", 38, "low", False), ("GFR est. 52", 52, "low", False), ("eGFR 12", 12, "low", True), ("eGFR >60", 60, "normal", False), ("eGFR (non-African American): 88", 88, "normal", False)])
 def test_a_result_without_a_unit_is_flagged_where_only_one_unit_or_every_unit_says_the_same(text, value, flag, critical):
     lab = one_lab(text)
