@@ -18,7 +18,8 @@ from typing import NamedTuple
 import yaml
 
 from .diagnoses import printed_code
-from .labs import name_pattern, parse_number, test_names
+from .labs import name_pattern, test_names
+from .units import parse_number
 
 # %% ../nbs/05_answers.ipynb #b4f2b04c
 HIGH = {"high", "higher", "elevated", "increased", "raised", "above", "h"}

@@ -23,7 +23,8 @@ from .assertion import assertion_of, clauses
 from .concepts import find_concepts
 from .core import Section
 from .diagnoses import CODE
-from .labs import distinct_labs, find_labs, test_names, unit_spellings
+from .labs import distinct_labs, find_labs, test_names
+from .units import unit_spellings
 from .terms import drug_names
 
 # %% ../nbs/12_faithfulness.ipynb #3ae71f0d

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from .answers import abstains, parse_labs_answer
 from .core import DeidReport, Lab, StageParams, StructuredReport, lab_tests, load_params, project_root, read_records, write_aside, write_json
-from .labs import convert_lab
+from .units import convert_lab
 
 # %% ../nbs/25_monitor.ipynb #144596cf
 class MonitorParams(StageParams):

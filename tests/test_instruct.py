@@ -165,3 +165,9 @@ def test_the_card_says_how_the_examples_are_balanced(tmp_path):
     assert (metrics["largest_diagnosis_share"], metrics["normal_lab_answers_share"]) == (0.75, 0.25)
     card = (tmp_path / "artifacts/instruct/card.md").read_text()
     assert "2 in all" in card and card.index("E87.5 Hyperkalemia") < card.index("M10.9 Gout")
+
+
+def test_tests_of_one_phrase_are_asked_for_and_answered_from_it():
+    report = structure_report(DeidReport(report_id="f" * 16, patient_key="p", format="txt", text="LABORATORY DATA: Hgb/Hct 8.2/25.\n\nIMPRESSION: Anemia.\n"))
+    example = make_example(report, "abnormal_labs", InstructParams())
+    assert all(part in example.completion[0].content for part in ("Hemoglobin 8.2", "Hematocrit 25"))

@@ -370,3 +370,11 @@ def test_an_empty_box_of_a_form_is_neither_finding_nor_diagnosis():
     assert [f.assertion for f in report.findings] == ["negated", "present", "negated", "present"]
     assert [d.text for d in report.diagnoses] == ["Pneumonia"]
     assert [c.text for c in find_concepts(text) if c.assertion == "present"] == ["Fever", "Pneumonia"]
+
+
+@pytest.mark.parametrize("text, labs", [
+    ("Hgb/Hct 8.2/25.", [("Hemoglobin", 8.2, "low"), ("Hematocrit", 25, "low")]), ("H and H are 10.8 and 38.7", [("Hemoglobin", 10.8, "low"), ("Hematocrit", 38.7, "normal")]),
+    ("BUN and creatinine are of 27 and 1.9, K 4.1", [("Urea nitrogen", 27, "high"), ("Creatinine", 1.9, "high"), ("Potassium", 4.1, "normal")]),
+    ("HCT/HGB 31 % / 10.2 g/dL", [("Hematocrit", 31, "low"), ("Hemoglobin", 10.2, "low")]), ("AST/ALT ratio 1.2", []), ("Urine Na/K 20/40", []), ("H/H 120/80", [])])
+def test_two_tests_in_one_phrase_have_a_number_each(text, labs):
+    assert [(l.name, l.value, l.flag) for l in find_labs(text)] == labs
