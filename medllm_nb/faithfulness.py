@@ -24,8 +24,8 @@ from .concepts import find_concepts
 from .core import Section
 from .diagnoses import CODE
 from .labs import distinct_labs, find_labs, test_names
-from .units import unit_spellings
 from .terms import drug_names
+from .units import unit_spellings
 
 # %% ../nbs/12_faithfulness.ipynb #3ae71f0d
 UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()

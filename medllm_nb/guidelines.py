@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from .assertion import assertions
 from .core import lab_tests
 from .labs import find_labs
-from .units import own_values
 from .tasks import TASKS
+from .units import own_values
 
 # %% ../nbs/12_guidelines.ipynb #1f01165e
 class LabRule(BaseModel):

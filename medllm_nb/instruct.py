@@ -23,8 +23,8 @@ from .answers import NOT_STATED, lab_claims, parse_diagnosis_answer, parse_labs_
 from .core import (Evidence, Example, Message, StructuredReport, content_id, load_params, project_root, read_records,
                             write_aside, write_json, write_records)
 from .engine import map_items
-from .units import parse_number
 from .tasks import DRAFTERS, TASKS, Draft, InstructParams, NoExample, instruction, load_instructions, names, plain, refuse
+from .units import parse_number
 
 # %% ../nbs/05_instruct.ipynb #8a2deb99
 COMPUTED = {"abnormal_labs", "coding", "explanation", "question", "not_stated"}

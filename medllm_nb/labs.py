@@ -348,7 +348,7 @@ def read_result(
     return Lab(name=name, value=reading.value, sign=reading.sign, unit=unit, ucum=ucum_code(unit), low=low, high=high, flag=decide_flag(name, reading, unit),
                critical=critical, start=start, end=reading.end)
 
-# %% ../nbs/04_labs.ipynb #063e0bf7
+# %% ../nbs/04_labs.ipynb #c788c941
 @lru_cache(1)
 def pair_pattern() -> re.Pattern:
     "Two names with a stroke or an `and` between them, and two numbers likewise."

@@ -25,8 +25,8 @@ from tqdm.auto import tqdm
 from .core import DeidReport, GoldReport, Report, load_key, load_params, project_root, read_records, write_json
 from .deidentify import DeidentifyParams, find_all
 from .ingest import header_fields
-from .lexicon import clinical_use, countries, is_word, sure_given_names, words
 from .known import Known, address_parts, ages, fold, initials, is_temperature, known_values, name_parts, recased
+from .lexicon import clinical_use, countries, is_word, sure_given_names, words
 from .surrogates import patient_key
 
 # %% ../nbs/13_privacy.ipynb #5c48e4bb
