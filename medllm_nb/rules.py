@@ -9,7 +9,7 @@ __all__ = ['REACH', 'DEGREES', 'TITLES', 'STOP', 'PARTICLE', 'WORD', 'SUFFIX', '
            'label_name_rules', 'context_name_rules', 'leading_name_rules', 'initials_rules', 'name_rules',
            'labelled_number_rules', 'phone_rules', 'number_rules', 'date_rules', 'age_rules', 'web_rules',
            'address_rules', 'foreign_address_rules', 'known_city', 'address_start', 'address_end', 'organization_rules',
-           'spoken', 'person_named', 'own_name']
+           'spoken', 'small_name', 'person_named', 'own_name']
 
 # %% ../nbs/03_rules.ipynb #e7610875
 from datetime import date
@@ -19,7 +19,7 @@ from typing import Callable, Iterable, NamedTuple
 import regex as re
 
 from .core import Span
-from .lexicon import all_cities, all_given_names, all_last_names, common_words, countries, given_names, is_clinical, is_word, terms, words
+from .lexicon import all_cities, all_given_names, all_last_names, common_words, countries, given_names, is_clinical, is_word, sure_given_names, surnames, terms, words
 
 # %% ../nbs/03_rules.ipynb #5f29d646
 class Rule(NamedTuple):
@@ -139,6 +139,8 @@ _SPOKEN_WITH = ("discussed|spoke|spoken|conferred|talked|communicated|reviewed|f
                 "|attention of|informed|notified|telephoned")
 _DECIDES = r"(?:medical )?(?:poa|hcpoa|dpoa|hcp|(?:durable |medical )?power of attorney|health ?care (?:proxy|agent|representative|surrogate))"  # who speaks for a patient
 
+_uncapped = r"(?:\p{Ll}\.[ ])?\p{Ll}[\p{Ll}'’\-]*\p{Ll}(?:(?:,[ ]?|[ ](?:\p{Ll}\.?[ ])?)\p{Ll}[\p{Ll}'’\-]*\p{Ll})?"  # mary j. okonkwo, okonkwo, mary
+
 def context_name_rules() -> list[Rule]:
     "Names behind verbs, titles and relatives."
     blank = r"[ \t\n]+"
@@ -147,10 +149,13 @@ def context_name_rules() -> list[Rule]:
     after_relation = rf"(?:[ \t\n]*,[ \t\n]*|{blank}(?:named|called|is|also named)?[ \t\n]*|[ \t\n]*\((?:named[ \t]+)?)"
     second = rf"(?:[ \t]*(?:and|&|,)[ \t]+(?P<phi>{NAME})(?=[ \t]*[.,;)]|[ \t]+(?:is|are|was|were|who|will|has|have|at|can)\b))?"
     with_to = rf"(?:{blank}(?i:with|to|by phone with|personally with|directly with))?"
+    title, label = rf"\b(?i:{TITLES}|doctor)[ ]?\.?{blank}", rf"{EDGE}(?i:{ocr_tolerant(terms('person_labels'))}){SEPARATOR}"
+    typed = (title, label, rf"\b(?i:{RELATIONS})s?{after_relation}", rf"\b(?i:{_DONE_BY}){blank}by:?{blank}")
     return [
         make_rule("name behind a verb", "PERSON", 0.9, rf"\b(?i:{_DONE_BY}){blank}by:?{blank}{_title}(?P<phi>{LAST_FIRST}|{FULL_NAME})"),
         make_rule("name behind a verb", "PERSON", 0.85, rf"\b(?i:{_SPOKEN_WITH}){with_to}{blank}{_title}(?P<phi>{FULL_NAME})"),
         make_rule("name behind a title", "PERSON", 0.95, titled),
+        *(make_rule("name in small letters", "PERSON", 0.95, rf"{before}(?P<phi>{_uncapped})") for before in typed),
         make_rule("name behind a relation's colon", "PERSON", 0.9, rf"\b(?i:{RELATIONS}|{_DECIDES})(?:[ ]\([^()\n]{{1,20}}\))?[ \t]*[:=][ \t]*{_title}{_name}"),
         make_rule("name behind a relation", "PERSON", 0.9, rf"\b(?i:{RELATIONS})s?{after_relation}{_title}(?P<phi>(?!I\b){NAME}){second}"),
         make_rule("name behind a quotation", "PERSON", 0.6, rf"[\"”’',.!?][ ](?:says|said|asks|asked|adds|added|replied|explains|explained|writes|wrote)[ ]{_title}(?P<phi>{NAME})"),
@@ -190,7 +195,7 @@ def name_rules() -> list[Rule]:
 # %% ../nbs/03_rules.ipynb #c121850b
 _NUMBER_SIGN = r"(?:[ \t]*(?:(?i:no|number|num|nr|id)\b\.?(?:[ ]is\b)?|#|№))?[ \t]*[:.#=|\"\-–]*[ \t\"|]*(?:\n[ \t]*)?"  # between a label and its number
 _FOUR_DIGITS = r"(?=(?:[^\s,;)]*[\dOIl]){4})(?=[^\s,;)]*\d)"  # OCR reads 0 and 1 as O, I and l
-_VALUE = (rf"(?P<phi>{_FOUR_DIGITS}[\p{{L}}]{{0,6}}[\-/. ]?[\dOIlXx*][\dA-Za-z*]*(?:[\-/.][\dA-Za-z*]+)*"
+_VALUE = (rf"(?P<phi>{_FOUR_DIGITS}[\p{{L}}]{{0,6}}[\-/. ]?[\dOIlXx*][\dA-Za-z*]*(?:[\-/.][\dA-Za-z*]+)*(?:[ ]\d{{5,}}(?![\d/.,\-%]))?"
           r"|\d{2,4}(?: \d{2,6}){1,3}(?!\d|\s?(?:mg|mL|g|%)))")
 
 _IBAN = r"[A-Za-z]{2}\d{2}(?=(?:[A-Za-z]*\d){6})[A-Za-z\d]{11,30}|[A-Z]{2}\d{2}(?:[ ][A-Z\d]{4}){2,7}(?:[ ][A-Z\d]{1,4})?"  # ISO 13616, with or without its blanks
@@ -285,6 +290,7 @@ WRITTEN_DATES = (
     rf"(?<![\d.,/\-]){_day}(?:{_s}?[\-–]{_s}?|{_s}{_until}{_s}){_day}(?:{_s}of)?{_s}{_month}(?!\p{{L}})\.?,?{_s}{_year}\b",  # 3-5 March 2024
     rf"\b{_month}\b\.?{_s}?{_day}(?:{_s}?,{_s}?|{_s}){_year}\b",  # March 14, 2024
     rf"(?<![\d.]){_day}(?:{_s}of)?(?:{_s}|[\-/.])?{_month}(?!\p{{L}})\.?(?:,?{_s}|[\-/.])?(?:{_year}|(?<=[\-/])\d\d|(?<= )['’]\d\d)(?![\d\p{{L}}])",  # 14-Mar-24
+    rf"\b{_Month}\b\.?{_s}?[\d!|IlO]{{1,2}},{_s}?{_year}\b",  # March !4, 2024, by OCR
     rf"\b{_Month}\b\.?,?(?:{_s}of)?(?:{_s}|[\-/]){_year}\b",  # March 2024
     rf"\b{_Month}\b\.?,?(?:{_s}of)?{_s}?['’]\d\d(?!\d|['’]?s\b)",  # Mar '24
     rf"{_apart}{_m12}/{_year}(?![\d/])",  # 03/2024
@@ -336,10 +342,13 @@ def web_rules() -> list[Rule]:
     local = r"[\w+\-]{2,}(?:(?:\.|[ ](?:dot|underscore)[ ])[\w+\-]+){0,3}"  # spelt out: jane dot roe at gmail dot com, jane [at] roe.org
     bracketed, dot = (rf"[ ]?[(\[{{][ ]?{word}[ ]?[)\]}}][ ]?" for word in ("at", "dot"))
     at, dot = rf"(?:{bracketed}|[ ]at[ ])", rf"(?:{dot}|[ ]dot[ ])"
+    torn = rf"[\w\-]+(?:[ ]?\.[ ]?[\w\-]+)*?[ ]?\.[ ]?(?:{_TOP_LEVEL})(?!\w)"  # by OCR: stlukes .example. org
     return [
         make_rule("mail address", "EMAIL_ADDRESS", 0.95, r"(?<![\w.+\-])(?P<phi>[\w.+\-'’]{1,64}[ ]?@[ ]?(?:[\w\-]+\.)+\p{L}{2,})(?![\w])"),
         make_rule("mail address", "EMAIL_ADDRESS", 0.95, rf"(?i)(?<![\w.+\-])(?P<phi>{local}(?:{at}[\w\-]+(?:(?:{dot}|\.)[\w\-]+){{0,2}}{dot}(?:{_TOP_LEVEL})|{bracketed}(?:[\w\-]+\.)+(?:{_TOP_LEVEL})))(?!\w)", near=r"(?i)[ (\[{](?:dot|at)[ )\]}]"),
         make_rule("mail address", "EMAIL_ADDRESS", 0.9, rf"(?i)(?<![\w.+\-])(?P<phi>(?=[\w.+\-]*[\d._+])[\w.+\-]{{3,}}[ ]at[ ](?:gmail|yahoo|hotmail|outlook|aol|icloud|msn|comcast|verizon|protonmail)\.(?:com|net))(?!\w)"),
+        make_rule("mail address", "EMAIL_ADDRESS", 0.9, rf"(?i)(?<![\w.+\-])(?P<phi>[\w.+\-'’]{{2,64}}[ ]?@[ ]?(?:[\w\-]+[ ])?{torn})", near="@"),
+        make_rule("web address", "URL", 0.9, rf"(?i)\b(?P<phi>www[ ]?\.[ ]?{torn})", near="(?i)www"),
         make_rule("web address", "URL", 0.95, rf"(?i)\b(?P<phi>(?:https?://|ftp://|www\.){path}[\w/])"),
         make_rule("web address", "URL", 0.8, rf"(?<![\w@.\-/])(?P<phi>(?:[a-z0-9\-]{{2,}}\.)+(?:{_TOP_LEVEL})(?:/{path})?)(?![\w\-@])"),
         make_rule("IP address", "URL", 0.8, rf"(?<![\d.])(?P<phi>(?:{byte}\.){{3}}{byte})(?![\d.])"),
@@ -544,14 +553,16 @@ def organization_rules() -> list[Rule]:
         ("employer", 0.8, rf"{work}(?P<phi>{STOP}\p{{Lu}}[\p{{L}}\d'’&\-]+(?:,?[ \t]+(?:of|and|&|\p{{Lu}}[\p{{L}}\d'’&\-]+)){{0,5}})"),
     )]
 
-# %% ../nbs/03_rules.ipynb #0b542e1f
+# %% ../nbs/03_rules.ipynb #2ab742c7
 _NAME_WORD = re.compile(r"[\p{L}\p{M}'’\-]+")
-_INITIALS = re.compile(r"\p{Lu}{2,4}(?:[/:]\p{L}{2,4})?|\p{L}{2,3}[/:]\p{L}{2,3}")  # RJM, RJM/kl
-_BY = re.compile(r"\b[Bb][Yy][ \t]*:?[ \t\n]*$")
-_NEAR_ONES = re.compile(rf"(?i)(?:wife|husband|spouse|partner|friend|fianc\w+|guardian|neighbou?r|carer?(?:giver)?|roommate|{_DECIDES})\W*$")  # no relatives by blood, whose diseases are told
 
 @lru_cache
 def _named(word: str) -> bool: return word.lower() in given_names() or word.lower() in all_given_names() or word.lower() in all_last_names()
+
+@lru_cache
+def _stop_words() -> frozenset[str]:
+    from spacy.lang.en.stop_words import STOP_WORDS
+    return frozenset(STOP_WORDS)
 
 _GOES_ON = re.compile(r"[ ](?!(?:was|is|has|had|came|denies|presents|reports|returns|states)\b)\p{Ll}|[ ]?[?!]")
 
@@ -560,16 +571,48 @@ def spoken(
     span: Span,  # what stands behind a label
 ) -> bool:
     "Whether it is no name but what somebody says: `Patient: Yes`, `Doctor: Do you smoke?`"
-    from spacy.lang.en.stop_words import STOP_WORDS
     said = [w.lower() for w in _NAME_WORD.findall(text[span.start : span.end])]
     if all(w in words("spoken") for w in said): return True
-    return len(said) == 1 and said[0] in STOP_WORDS and said[0] not in given_names() and bool(_GOES_ON.match(text, span.end))
+    return len(said) == 1 and said[0] in _stop_words() and said[0] not in given_names() and bool(_GOES_ON.match(text, span.end))
+
+_ENDS_THERE = re.compile(r"[ ]*(?:$|[\n,|;()\t]|[ ]{2}|(?:m\.?d|d\.?o|r\.?n|n\.?p|p\.?a)\b)")
+
+def _given(word: str) -> bool: return word in sure_given_names() or word in all_given_names() and not is_word(word)
+
+def _family(word: str) -> bool:
+    if any(map(_named, word.split("-"))) and not is_word(word): return True
+    return word in surnames() or word in all_last_names() and word not in common_words()
+
+def small_name(
+    text: str,  # the report
+    span: Span,  # words in small letters behind a title, a label or a relation
+) -> Span | None:
+    "The span of a name typed without capitals, less a word behind it; None where it is none: 'mr angiogram', 'patient: denies pain'."
+    parts = [m for m in re.finditer(r"\p{Ll}[\p{Ll}'’\-]*\p{Ll}", text, pos=span.start, endpos=span.end)]
+    first, last = parts[0][0], parts[-1][0]
+    part = lambda m: span.model_copy(update={"end": m.end()})  # with the initial in front of it
+    titled = re.search(rf"(?i)\b({TITLES}|doctor)[ ]?(\.?)\s*$", text[max(0, span.start - 14) : span.start])
+    if first in _stop_words() or is_clinical(first) and not (titled or _given(last)): return None
+    if "," in text[span.start : span.end]: return span if _given(last) else part(parts[0]) if _family(first) and titled else None
+    if len(parts) > 1 and last not in _stop_words() and (_given(first) and (_family(last) or _ENDS_THERE.match(text, span.end)) or titled and _family(first) and _family(last)): return span
+    if not titled: told = first not in words("eponyms") and (_given(first) or _family(first) and (not is_word(first) or _ENDS_THERE.match(text, parts[0].end())))
+    else:
+        title, dot = titled.groups()
+        told = _family(first) and (not is_word(first) or dot or title.lower() in ("dr", "mrs")) or _given(first)
+        told = told or title.lower() in ("mr", "mrs", "ms") and dot and not is_clinical(first) or title in ("Dr", "DR") and dot and len(first) > 3 and not is_word(first)  # by OCR
+    return part(parts[0]) if told else None
+
+# %% ../nbs/03_rules.ipynb #0b542e1f
+_INITIALS = re.compile(r"\p{Lu}{2,4}(?:[/:]\p{L}{2,4})?|\p{L}{2,3}[/:]\p{L}{2,3}")  # RJM, RJM/kl
+_BY = re.compile(r"\b[Bb][Yy][ \t]*:?[ \t\n]*$")
+_NEAR_ONES = re.compile(rf"(?i)(?:wife|husband|spouse|partner|friend|fianc\w+|guardian|neighbou?r|carer?(?:giver)?|roommate|{_DECIDES})\W*$")  # no relatives by blood, whose diseases are told
 
 def person_named(
     text: str,  # the report
     span: Span,  # a person, as a rule found it
 ) -> Span | None:
     "The span; initials with a score that spreads them nowhere, since RJM and CAD look alike; None for a disease, a department, a plain word."
+    if span.detector == "name in small letters": return small_name(text, span)
     if span.detector == "name behind a label" and spoken(text, span): return None
     value = text[span.start : span.end]
     parts = [w for w in _NAME_WORD.findall(value) if len(w) > 1] or [value]

@@ -261,3 +261,24 @@ def test_the_way_back_has_a_key_and_a_place_of_its_own(tmp_path, monkeypatch):
     assert "O'Connell, Margaret A." in {r.original for r in reidentify(clean.patient_key, root=tmp_path)}
     with pytest.raises(RuntimeError, match="does not open"): read_records(tmp_path / "artifacts/reidentification/table", Replacement, load_key("re-identification"))
     with pytest.warns(UserWarning, match="delete the folder"): run_deidentify(params.model_copy(update={"reidentification_table": False}), tmp_path)
+
+
+@pytest.mark.parametrize("text, names", [
+    ("patient: john smith\nmrn: 445566\n\nmrs. okonkwo was seen by dr. white today, her daughter mary at bedside.", ["john smith", "okonkwo", "white", "mary"]),
+    ("[doctor] hi , ms. brooks . i'm dr. baker . dictated by j. smith md", ["brooks", "baker", "j. smith"]),
+    ("patient: denies pain. dr. on call. mr angiogram, ms lesion. patient: white male. miss no doses, mother: crohn disease, doctor may call. nurse: agrees", [])])
+def test_names_without_capitals_are_found_behind_titles_labels_and_relations(text, names):
+    found = [text[s.start : s.end] for s in find_phi([text])[0] if s.entity == "PERSON"]
+    assert found == names
+
+
+def test_what_is_said_in_a_conversation_is_no_name():
+    text = "Doctor: Do you smoke?\nPatient: Yes\nDoctor: How much?\nPatient: Two packs a day.\nDoctor: Okay, Mr. Okonkwo.\nPatient: Thanks"
+    assert [text[s.start : s.end] for s in find_phi([text])[0]] == ["Okonkwo"]
+
+
+@pytest.mark.parametrize("value", ["www .stmarys.example.org", "reports@stmarys .example. org", "April !, 1989", "KT3601 80533"])
+def test_what_ocr_tore_apart_is_found_whole(value):
+    text = f"Patient seen. Insurance ID: KT3601 80533\nDOB April !, 1989\nQuestions:\nreports@stmarys .example. org\nwww .stmarys.example.org\nIMPRESSION: Stable."
+    covered = {i for s in find_phi([text])[0] for i in range(s.start, s.end)}
+    assert set(range(text.index(value), text.index(value) + len(value))) <= covered
