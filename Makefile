@@ -28,7 +28,7 @@ run: setup key data  ## set up, then run the whole pipeline on data/ and show th
 test: export OMP_NUM_THREADS := 1
 test: setup key data browser  ## set up, then run every test: the notebooks' own, then tests/
 	nbdev_test --n_workers 2
-	pytest --numprocesses 2 --dist loadfile tests
+	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests
 
 setup: .venv/.ready  ## the environment in .venv, and Debian's packages
 

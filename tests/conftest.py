@@ -13,6 +13,11 @@ SHARED = ROOT.parent / "shared" / "data"
 KEY = "a key for tests only, never for patients' reports"
 
 
+def pytest_collection_modifyitems(items):
+    "The whole pipeline first: it takes one process as long as all the rest take the other."
+    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def test_key():
     os.environ["MEDLLM_KEY"] = KEY
