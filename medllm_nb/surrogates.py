@@ -19,7 +19,7 @@ import regex as re
 
 from .core import Span
 from .lexicon import all_given_names, all_last_names, countries, given_names, terms
-from .known import Known, joined, name_parts
+from .known import DOTTED, Known, joined, name_parts
 from .rules import STATE, ZIP
 
 # %% ../nbs/03_surrogates.ipynb #5af201c6
@@ -266,7 +266,6 @@ def other_initial(
 
 def _initial(letter: str, patient: str, key: bytes) -> str: return keyed_random(key, patient, "initial", letter).choice("ABCDEFGHJKLMNPRSTW".replace(letter, ""))
 
-_DOTTED = re.compile(r"(?:\p{Lu}\.[ ]?)+(?:\p{Lu}['’])?\p{Lu}\.")  # M.O., M.A. O'C.
 _LETTER = re.compile(r"(?:\p{Lu}['’])?\p{Lu}(?=\.)")
 
 def other_dotted(
@@ -299,7 +298,7 @@ def other_name(
 ) -> str:
     "Another person's name, part for part."
     if _INITIALS.fullmatch(written) and not _is_name(written, facts): return re.sub(r"\p{L}", lambda m: like(_initial(m[0].upper(), patient, key), m[0]), written)
-    if _DOTTED.fullmatch(written): return other_dotted(written, patient, key, facts)
+    if DOTTED.fullmatch(written): return other_dotted(written, patient, key, facts)
     written = _APART.sub(lambda m: m[1] + m[2] if joined(m[0]) in facts.lasts else m[0], written)
     first, last = name_parts(written)
     if not first and len(last) == 1 and joined(last[0]) in {g for g, _ in facts.names}: first, last = last, []

@@ -14,7 +14,7 @@ KEY = "a key for tests only, never for patients' reports"
 
 
 def pytest_collection_modifyitems(items):
-    "The whole pipeline first: it takes one process as long as all the rest take the other."
+    "The whole pipeline first: it takes longest by far, and one process."
     items.sort(key=lambda item: item.path.name != "test_pipeline.py")
 
 
