@@ -1,4 +1,5 @@
 "Package metadata lives in settings.ini, which nbdev reads too."
+
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -17,9 +18,11 @@ setup(
     author=cfg["author"],
     license="Apache-2.0",
     packages=find_packages(include=["medllm_nb", "medllm_nb.*"]),
-    package_data={"medllm_nb": ["data/*", "data/migrations/*", "data/migrations/versions/*"]},
+    package_data={"": ["data/*", "*.mako"]},
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg["requirements"].split(),
-    extras_require={name: cfg[f"{name}_requirements"].split() for name in ("serve", "cluster", "bertscore", "track", "dev")},
+    extras_require={
+        name: cfg[f"{name}_requirements"].split() for name in ("serve", "cluster", "bertscore", "track", "dev")
+    },
     entry_points={"console_scripts": cfg["console_scripts"].split()},
 )

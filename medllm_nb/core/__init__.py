@@ -1,0 +1,51 @@
+"What every stage shares: parameters, records, artifacts, keys, caches, data files, the frame of a stage, the pool of processes."
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "parameters": ["StageParams", "apply_profile", "edit_params", "find_path", "load_params", "project_root"],
+        "files": ["atomic_file", "atomic_folder", "write_json"],
+        "data_files": ["DataFile", "DataFileError", "load_data", "parse_data"],
+        "records": [
+            "Assertion",
+            "Correction",
+            "DeidReport",
+            "Diagnosis",
+            "DifferentialItem",
+            "Evidence",
+            "Example",
+            "Finding",
+            "Flag",
+            "GoldReport",
+            "Lab",
+            "Mention",
+            "Message",
+            "PHI_ENTITIES",
+            "Record",
+            "Report",
+            "Section",
+            "Span",
+            "StructuredReport",
+            "content_id",
+        ],
+        "vocabulary": ["LabRange", "LabTest", "SECTIONS", "SPECIALTIES", "lab_tests"],
+        "keys": ["create_key", "decrypt", "encrypt", "load_key", "write_fingerprint"],
+        "artifacts": ["arrow_type", "read_records", "record_schema", "write_records"],
+        "cache": ["EncryptedCache"],
+        "frame": ["Stage", "stage"],
+        "marks": ["Mark", "mark_spans"],
+        "machine": ["doctor", "fitting_profile"],
+        "parallel": [
+            "EngineParams",
+            "cores",
+            "map_items",
+            "map_local",
+            "map_ray",
+            "ray_memory_settings",
+            "run_pickled",
+            "start_ray",
+        ],
+    },
+)

@@ -1,0 +1,63 @@
+"Invented patients and reports with every label known, in the file formats of a real drawer."
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "letter": ["LETTER"],
+        "labeled_text": ["LabeledText", "draw", "fill", "join_texts", "vary"],
+        "catalog": ["Condition", "ConditionText", "ConditionsFile", "Wording", "conditions", "wording"],
+        "people": [
+            "DATE_STYLES",
+            "MONTH_NAMES",
+            "Patient",
+            "date_values",
+            "format_date",
+            "hospital_name",
+            "make_name",
+            "make_patient",
+            "make_phone",
+            "person_values",
+            "phi_values",
+            "record_number",
+        ],
+        "panels": [
+            "FLAG_STYLES",
+            "LAB_LAYOUTS",
+            "RANGE_STYLES",
+            "draw_lab",
+            "draw_lab_line",
+            "draw_panel",
+            "lab_block",
+            "number_text",
+        ],
+        "report_parts": [
+            "HEADING_STYLES",
+            "add_differential",
+            "diagnosis_block",
+            "draw_grounded_texts",
+            "draw_sentence",
+            "frame_blocks",
+            "history_block",
+            "listed",
+            "listed_differential",
+            "plan_block",
+            "section_block",
+        ],
+        "gold": ["FORMATS", "lab_layout", "make_gold_report", "report_blocks", "wrap"],
+        "render": ["docx_bytes", "heading_ends", "page_images", "pdf_bytes"],
+        "scans": ["photo_bytes", "photo_image", "rotate_image", "scan_image", "scan_pdf_bytes", "word_accuracy"],
+        "corpus": [
+            "SampleParams",
+            "can_have_condition",
+            "csv_bytes",
+            "deal_conditions",
+            "deal_formats",
+            "export_files",
+            "file_bytes",
+            "make_corpus",
+            "write_sample",
+        ],
+    },
+)
