@@ -67,7 +67,8 @@ def short_table(results: dict[str, dict]) -> str:
         return "No run is kept yet: `make`, then `make results`."
     figures = flatten(run["figures"])
     rows = [f"| {label} | {shown(figures[key])} |" for label, key in SHORT if key in figures]
-    source = f"`make` on the sample (this project's own), commit {run['commit']}, {run['date']}, {run['machine']}."
+    where = f"commit {run['commit']}, {run['date']}, {run['machine']}"
+    source = f"`{run['command']}` on the sample (this project's own), {where}."
     return "| figure | value |\n|---|---:|\n" + "\n".join(rows) + f"\n\n{source}"
 
 
