@@ -7,6 +7,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "parameters": ["IngestParams"],
         "contents": ["Contents", "ExtractedReport", "IngestError", "MissingTool", "Page"],
+        "characters": ["normalize_text", "symbol_character"],
+        "language": ["find_language"],
         "ocr": ["ocr_page", "prepare_image", "usable_text"],
         "pdf": ["read_image", "read_pdf"],
         "formats": ["FORMAT_READERS", "file_kind", "read_content"],

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['IMAGE_STARTS', 'HL7_START', 'HTML_START', 'MAIL_FIELD', 'TEXT_SUFFIXES', 'OLE_START', 'FORMAT_READERS', 'old_office',
            'zip_kind', 'binary_kind', 'looks_like_json', 'refuse_false_suffix', 'file_kind', 'read_text', 'read_json',
-           'read_word', 'read_pdf_file', 'read_html_file', 'read_content']
+           'read_word', 'read_pdf_file', 'read_html_file', 'normalized_report', 'read_content']
 
 # %% ../../nbs/02_ingest/formats.ipynb #f2a91c04
 import io
@@ -30,6 +30,7 @@ from medllm_nb.ingest.contents import (
 from .parameters import IngestParams
 
 # %% ../../nbs/02_ingest/formats.ipynb #9b0d7e55
+from .characters import normalize_text
 from medllm_nb.ingest.documents import (
     decode_text,
     document_with_scans,
@@ -214,6 +215,12 @@ FORMAT_READERS: dict[str, Callable[[bytes, NestedReader], Contents]] = {
     "dicom": read_dicom,
 }
 
+# %% ../../nbs/02_ingest/formats.ipynb #c1a7e502
+def normalized_report(report: ExtractedReport) -> ExtractedReport:
+    "A report whose pages and header are written in this project's one way."
+    pages = [page._replace(text=normalize_text(page.text)) for page in report.pages]
+    return report._replace(pages=pages, header=tuple(map(normalize_text, report.header)))
+
 # %% ../../nbs/02_ingest/formats.ipynb #1a61d9f6
 def read_content(
     content: bytes,
@@ -235,4 +242,5 @@ def read_content(
     budget = budget or UnpackBudget(params)
     read_inside = partial(read_content, params=params, budget=budget, depth=depth + 1)
     inner = NestedReader(params, partial(budget.charge, depth=depth), read_inside)
-    return FORMAT_READERS[file_kind(content, name)](content, inner)
+    contents = FORMAT_READERS[file_kind(content, name)](content, inner)
+    return contents._replace(reports=[normalized_report(report) for report in contents.reports])
