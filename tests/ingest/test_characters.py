@@ -1,7 +1,7 @@
 """One way of writing for every reader's text, and the language it is written in."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from public_texts import aci_bench, mtsamples
 
@@ -11,12 +11,14 @@ WORDS = st.lists(st.from_regex(r"[a-z]{1,9}|[0-9]{1,4}(?:\.[0-9]{1,2})?", fullma
 BLANKS = st.sampled_from([" ", "\u00a0", "\u2003", "\u3000", "\t", "\n", "\r\n", "\x0b", "\x0c", "\u2028"])
 
 
+@settings(deadline=None)
 @given(WORDS, st.lists(BLANKS, min_size=12, max_size=12))
 def test_no_word_and_no_number_changes_whatever_blanks_stand_between(words, blanks):
     text = "".join(word + blank for word, blank in zip(words, blanks))
     assert normalize_text(text).split() == words
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_writing_a_text_in_the_one_way_again_changes_nothing(text):
     once = normalize_text(text)
