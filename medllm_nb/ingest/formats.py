@@ -45,7 +45,8 @@ from medllm_nb.ingest.documents import (
     rtf_pictures,
 )
 from .envelopes import read_mail, read_members, read_zip
-from .messages import is_fhir, read_dicom, read_fhir, read_hl7
+from .hl7 import decode_hl7, read_hl7
+from .messages import is_fhir, read_dicom, read_fhir
 from .pdf import embedded_files, read_image, read_pdf
 
 # %% ../../nbs/02_ingest/formats.ipynb #e8f104e7
@@ -211,7 +212,7 @@ FORMAT_READERS: dict[str, Callable[[bytes, NestedReader], Contents]] = {
     "image": lambda content, inner: Contents([ExtractedReport(read_image(content, inner.params), "image")]),
     "zip": read_zip,
     "email": read_mail,
-    "hl7": lambda content, inner: read_hl7(decode_text(content.replace(b"\x0b", b"").replace(b"\x1c", b"")), inner),
+    "hl7": lambda content, inner: read_hl7(decode_hl7(content, decode_text), inner),
     "dicom": read_dicom,
 }
 
