@@ -25,7 +25,7 @@ from medllm_nb.ingest.contents import (
     iso_date,
     with_location,
 )
-from .documents import read_html
+from .webpage import read_html
 
 # %% ../../nbs/02_ingest/messages.ipynb #6ac6bee2
 def result_line(name: str, value: str, unit: str = "", reference: str = "", flag: str = "") -> str:
