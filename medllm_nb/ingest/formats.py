@@ -36,9 +36,10 @@ from .characters import normalize_text
 from .decoding import decode_text
 from .documents import document_with_scans
 from .dicom import BARE_START, read_dicom
-from .envelopes import read_mail, read_members, read_zip
+from .envelopes import read_7z, read_gzip, read_members, read_tar, read_zip
 from .fhir import is_fhir, read_fhir
 from .hl7 import decode_hl7, read_hl7
+from .mail import read_mail
 from .office import read_doc, read_ods, read_odt, read_pptx
 from .pdf import embedded_files, read_image, read_pdf
 from .rtf import read_rtf, rtf_pictures
@@ -74,6 +75,7 @@ TEXT_SUFFIXES = {
     ".html": "html",
     ".htm": "html",
     ".eml": "email",
+    ".mbox": "email",
     ".hl7": "hl7",
 }
 OLE_START = bytes.fromhex("d0cf11e0a1b11ae1")  # Office before 2007, and files that a password locks
@@ -125,6 +127,15 @@ def binary_kind(content: bytes, suffix: str) -> str | None:
         return old_office_kind(content)
     if content.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return zip_kind(content, suffix)
+    if content.startswith(b"\x78\x9f\x3e\x22"):
+        advice = "a winmail.dat of Outlook: ask its sender for a mail in plain text or HTML"
+        raise IngestError("unknown format", advice)
+    if content.startswith(b"\x1f\x8b"):
+        return "gzip"
+    if content.startswith(b"7z\xbc\xaf\x27\x1c"):
+        return "7z"
+    if content[257:262] == b"ustar":
+        return "tar"
     if content.startswith(IMAGE_STARTS):
         return "image"
     if head.lstrip().startswith(b"{\\rtf"):
@@ -274,6 +285,9 @@ FORMAT_READERS: dict[str, Callable[[bytes, NestedReader], Contents]] = {
     "pdf": read_pdf_file,
     "image": lambda content, inner: Contents([ExtractedReport(read_image(content, inner.params), "image")]),
     "zip": read_zip,
+    "tar": read_tar,
+    "gzip": read_gzip,
+    "7z": read_7z,
     "email": read_mail,
     "hl7": lambda content, inner: read_hl7(decode_hl7(content, decode_text), inner),
     "dicom": read_dicom,
