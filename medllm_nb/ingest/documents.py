@@ -13,9 +13,9 @@ from .contents import Contents, ExtractedReport, IngestError, Page
 from .parameters import IngestParams
 from .pdf import read_pictures
 
-# %% ../../nbs/02_ingest/documents.ipynb #d911ec9a
+# %% ../../nbs/02_ingest/documents.ipynb #5c559fc2
 SUPERSCRIPTS = str.maketrans("0123456789+-−=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿ")
-RAISED_NUMBER = re.compile(r"[-+−]?\d[\d+−()-]*|[+−-]|n")
+RAISED_NUMBER = re.compile(r"[-+−]?\d[\d+−()-]*|n")
 
 
 def superscript(text: str) -> str:
@@ -23,8 +23,9 @@ def superscript(text: str) -> str:
     core = text.strip()
     if RAISED_NUMBER.fullmatch(core):
         return text.translate(SUPERSCRIPTS)
-    marks = core[:1] in set("0123456789-+") and core[-1:].isalnum()
-    return f"^{core}" if marks or (len(core) == 1 and core.isalpha()) else text
+    if len(core) == 1 and core.isalpha():
+        return f" ({core})"
+    return f"^{core}" if core[:1] in set("0123456789-+") and core[-1:].isalnum() else text
 
 # %% ../../nbs/02_ingest/documents.ipynb #52124adf
 def list_count(
@@ -104,11 +105,12 @@ def grid_lines(
     lines = [line for row in full if any(map(str.strip, row)) for line in row_lines([row[n] for n in used])]
     return lines
 
-# %% ../../nbs/02_ingest/documents.ipynb #cea9fda8
+# %% ../../nbs/02_ingest/documents.ipynb #fbe27451
 def tidy_rows(text: str) -> str:
-    "Lines with exactly one space around each `|`, no two empty lines in a row."
-    lines = (re.sub(r"[ \t]*\|[ \t]*", " | ", line).strip(" \t") for line in text.splitlines())
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip(" |") for line in lines)).strip("\n")
+    "Lines with exactly one blank around each `|`, no two empty lines in a row; others keep their indentation."
+    tidy = lambda line: re.sub(r"[ \t]*\|[ \t]*", " | ", line).strip() if "|" in line else line
+    lines = (tidy(line).rstrip(" |\t") for line in re.split(r"\r\n?|\n", text))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
 
 # %% ../../nbs/02_ingest/documents.ipynb #16a09b59
 def document_with_scans(

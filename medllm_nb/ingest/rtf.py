@@ -104,7 +104,7 @@ def known_encoding(name: str) -> str:
     except LookupError:
         return ""
 
-# %% ../../nbs/02_ingest/rtf.ipynb #3bf5f49c
+# %% ../../nbs/02_ingest/rtf.ipynb #3ccdb143
 @dataclass
 class RtfStory:
     "A body, header, note or box while it is read."
@@ -158,7 +158,9 @@ class RtfStory:
         if "".join(self.inner_paragraph).strip():
             self.end_inner_cell()
         if self.inner:
-            self.paragraph.append("\n".join(["", *row_lines(self.inner), ""]))
+            before = "".join(self.paragraph)
+            self.paragraph = [f"{before}\n" if before and not before.endswith("\n") else before]
+            self.paragraph += ["\n".join(row_lines(self.inner)), "\n"]
         self.inner = []
 
     def text(self) -> str:

@@ -120,7 +120,7 @@ def inner_text(
         parts.append(shown_text(view, child.tail))
     return "".join(parts)
 
-# %% ../../nbs/02_ingest/webpage.ipynb #acc1970b
+# %% ../../nbs/02_ingest/webpage.ipynb #a8d53b8a
 def settled(
     text: str,
     gap: str = "\n\n",  # between two paragraphs
@@ -138,11 +138,12 @@ def definition_text(
 ) -> str:
     "A definition list: `term: definition` on one line, further definitions below."
     lines, open_term = [], False
+    is_own = lambda node: node.tag in ("dt", "dd") and next(node.iterancestors("dl")) is element
+    inside = view._replace(seen=lambda node: view.seen(node) and not is_own(node))  # libxml2 nests what is not closed
     for child in element.iter("dt", "dd"):
-        around = next((a for a in child.iterancestors("dl")), None)
-        if around is not element or not view.seen(child):
+        if not is_own(child) or not view.seen(child):
             continue
-        text = settled(inner_text(view, child), "\n")
+        text = settled(inner_text(inside, child), "\n")
         if child.tag == "dd" and open_term and text:
             term = lines.pop()
             lines.append(f"{term}{'' if term.endswith((':', '?', '=')) else ':'} {text}")

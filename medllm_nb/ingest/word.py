@@ -214,7 +214,7 @@ def field_symbol(
     code = int(match[1], 0)
     return sign(font[1].strip(), code) if font and code < 0x10000 else chr(code) if code < 0x10000 else ""
 
-# %% ../../nbs/02_ingest/word.ipynb #bf9a3951
+# %% ../../nbs/02_ingest/word.ipynb #f2304a91
 DELETED = frozenset({"del", "moveFrom", "delText", "instrText", "delInstrText", "rPr", "pPr", "sectPr", "tblPr", "trPr", "tcPr"})
 SIGNS = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "softHyphen": "", "dayShort": ""}
 NOTE_MARKS = {"footnoteReference": "footnotes", "endnoteReference": "endnotes", "commentReference": "comments"}
@@ -225,7 +225,7 @@ class ParagraphState(NamedTuple):
 
     text: list[str]
     boxes: list[str]  # the lines of its text boxes
-    fields: list[list[str]]  # of the open fields, the pieces of the instruction; None-like once the result began
+    fields: list[list[str]]  # of each open field: "instruction" and its pieces, or "result" once that began
 
 
 def run_text(
@@ -245,7 +245,7 @@ def run_text(
         elif name in NOTE_MARKS:
             if not hidden:
                 story.file.notes.append((NOTE_MARKS[name], attribute(node, "id")))
-        elif hidden or (state.fields and state.fields[-1][0] == "instruction"):
+        elif hidden or any(field[0] == "instruction" for field in state.fields):
             continue
         elif name == "t":
             shown.append(in_font(node.text or "", look.get("font", "")))
@@ -493,7 +493,7 @@ def chunk_lines(
     file.problems.extend(with_location(e, "a document inside it") for e in contents.problems)
     return [line for report in contents.reports for line in report.text.split("\n")]
 
-# %% ../../nbs/02_ingest/word.ipynb #94cd330e
+# %% ../../nbs/02_ingest/word.ipynb #db40b291
 def margin_lines(
     file: WordFile,
     root: object,  # of the main part
@@ -529,7 +529,7 @@ def note_lines(file: WordFile) -> list[str]:
                 if kind == "comments" and written:
                     written[0] = f"Remark: {written[0]}"
                 lines += written
-    return [line.strip(" ") if kind != "comments" else line for line in lines]
+    return [line.strip(" ") for line in lines]
 
 # %% ../../nbs/02_ingest/word.ipynb #89e03e3b
 def open_word(
