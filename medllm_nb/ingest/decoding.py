@@ -63,7 +63,7 @@ UNLIKELY = re.compile(
     """
 )
 
-
+# %% ../../nbs/02_ingest/decoding.ipynb #ab64b2f3
 def best_encoding(
     content: bytes,  # of lines that are no UTF-8
     declared: str = "",  # in the file itself, which wins if it can read the bytes
@@ -95,7 +95,9 @@ def declared_encoding(content: bytes) -> str:
 
 # %% ../../nbs/02_ingest/decoding.ipynb #d8bd640e
 UTF8_PAIR = re.compile(rb"[\xc2\xc3][\x80-\xbf]|\xe2[\x80-\x89][\x80-\xbf]")
-TWICE = re.compile("[ÂÃÎ][\u0080-\u00bf\u0152-\u0178\u2013-\u203a\u20ac\u2122]|â[€‰][\u0080-\u00bf\u0152-\u0178\u2013-\u203a\u20ac\u2122]")
+TWICE = re.compile(
+    "[ÂÃÎ][\u0080-\u00bf\u0152-\u0178\u2013-\u203a\u20ac\u2122]|â[€‰][\u0080-\u00bf\u0152-\u0178\u2013-\u203a\u20ac\u2122]"
+)
 
 
 def decode_line(

@@ -51,7 +51,8 @@ HTML_START = re.compile(
     rb"""(?isx)
     \s* (?: <\?xml [^>]* > \s* )?     # an XML declaration
     (?: <!-- .*? --> \s* )*            # comments
-    < (?: !doctype \s+ html | html | head | body | meta | title | style | table | div | center | pre | font | h[1-6] | p ) \b
+    < (?: !doctype \s+ html | html | head | body | meta | title | style
+        | table | div | center | pre | font | h[1-6] | p ) \b
     """
 )
 MAIL_FIELD = re.compile(rb"(?im)^(?:mime-version|message-id|received|return-path):")  # in the first paragraph
@@ -176,7 +177,7 @@ def refuse_false_suffix(suffix: str) -> None:
     if suffix in (".pdf", ".docx", ".docm", ".xlsx", ".xlsm", ".pptx", ".odt", ".ods", ".zip", ".rtf", ".dcm"):
         raise IngestError("broken file", f"it is not the {suffix[1:].upper()} its suffix says: export it again")
 
-
+# %% ../../nbs/02_ingest/formats.ipynb #9c5bc127
 def file_kind(
     content: bytes,
     name: str,  # its name, for the suffix of text files

@@ -57,7 +57,7 @@ def odf_looks(*roots: object) -> dict[str, set[str]]:
         looks[name] = set().union(*(own[c] for c in chain))
     return looks
 
-
+# %% ../../nbs/02_ingest/office.ipynb #02f6a21c
 def open_odf(content: bytes) -> OdfFile:
     "An ODT or ODS file; `IngestError` for one that a password locks or that is broken."
     from lxml import etree
@@ -76,13 +76,13 @@ def open_odf(content: bytes) -> OdfFile:
             boxes[attribute(box, "id")] = "[x]" if state in ("checked", "true") else "[ ]"
         return OdfFile(root, pages, odf_looks(*filter(lambda r: r is not None, (pages, root))), boxes, [])
 
-# %% ../../nbs/02_ingest/office.ipynb #0b1cef59
+# %% ../../nbs/02_ingest/office.ipynb #95e7ffe6
 NOT_READ = frozenset(
     """tracked-changes note-citation forms sequence-decls variable-decls user-field-decls script hidden-text
     desc title automatic-styles font-face-decls scripts annotation-end table-columns object""".split()
 )
 
-
+# %% ../../nbs/02_ingest/office.ipynb #2baa3069
 def odf_text(
     file: OdfFile,
     element: object,  # a paragraph, or a part of one
@@ -92,7 +92,8 @@ def odf_text(
     look = file.looks.get(attribute(element, "style-name"), set())
     if look & {"hidden", "struck"}:
         return ""
-    parts = [element.text or ""]
+    folded = lambda text: re.sub(r"[ \r\n\t]+", " ", text or "")
+    parts = [folded(element.text)]
     for node in element:
         name = local_name(node)
         if name == "s":
@@ -113,14 +114,13 @@ def odf_text(
             return ""
         elif name and name not in NOT_READ | {"creator", "date"}:
             parts.append(odf_text(file, node, boxes))
-        parts.append(node.tail or "")
-    text = "".join(parts) if local_name(element) not in ("s", "tab") else ""
-    text = re.sub(r"[ \r\n\t]+", " ", text) if "\n" in text and "line-break" not in map(local_name, element.iter()) else text
+        parts.append(folded(node.tail))
+    text = "".join(parts)
     font = next((mark[5:] for mark in look if mark.startswith("font:")), "")
     text = in_font(text, font.strip("'"))
     return superscript(text) if "raised" in look and text.strip() else text
 
-# %% ../../nbs/02_ingest/office.ipynb #88dc1f32
+# %% ../../nbs/02_ingest/office.ipynb #4aba6424
 def odf_lines(
     file: OdfFile,
     element: object,  # body, cell, box, note
@@ -151,7 +151,7 @@ def odf_lines(
             lines += odf_lines(file, node)
     return lines
 
-
+# %% ../../nbs/02_ingest/office.ipynb #5ed54967
 def odf_rows(
     file: OdfFile,
     table: object,
@@ -159,7 +159,8 @@ def odf_rows(
     "The rows of a table with their cells as shown, repeated ones as often as they stand there; and the hidden ones."
     rows, hidden = [], 0
     for row in table.iter():
-        if local_name(row) != "table-row" or next(a for a in row.iterancestors() if local_name(a) == "table") is not table:
+        own = local_name(row) == "table-row" and next(a for a in row.iterancestors() if local_name(a) == "table")
+        if own is not table:
             continue
         cells: list[str] = []
         for cell in row:
@@ -184,7 +185,11 @@ def read_odt(content: bytes) -> list[Page]:
         margins: dict[str, list[str]] = {"header": [], "footer": []}
         for node in file.pages.iter() if file.pages is not None else ():
             place = local_name(node).split("-")[0]
-            if place in margins and local_name(node) not in ("header-style", "footer-style") and attribute(node, "display") != "false":
+            if (
+                place in margins
+                and local_name(node) not in ("header-style", "footer-style")
+                and attribute(node, "display") != "false"
+            ):
                 margins[place].append("\n".join(odf_lines(file, node)).strip())
         body = next(node for node in file.content.iter() if local_name(node) == "body")
         lines = odf_lines(file, body)
@@ -206,7 +211,7 @@ def read_ods(content: bytes) -> Contents:
             lines += left
     return read_sheets(sheets, "ods", hidden_problems(hidden, lines))
 
-# %% ../../nbs/02_ingest/office.ipynb #3f4b7b6e
+# %% ../../nbs/02_ingest/office.ipynb #a1e8d578
 def slide_text(body: object) -> str:
     "The text of a shape or cell: its runs in order, without struck ones, raised ones as powers."
     lines = []
@@ -226,7 +231,7 @@ def slide_text(body: object) -> str:
         lines.append("".join(parts))
     return "\n".join(lines)
 
-
+# %% ../../nbs/02_ingest/office.ipynb #219267c4
 def shape_lines(
     shapes: object,  # of a slide or a group (python-pptx)
     pictures: list[bytes],  # gathers the pictures

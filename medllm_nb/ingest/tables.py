@@ -49,6 +49,8 @@ COLUMN_ALIASES = {
     "specimen": "specimen specimen_type fluid sample sample_type specimen_source",
     "comment": "comment comments remark remarks notes result_comment test_comment",
 }
+
+# %% ../../nbs/02_ingest/tables.ipynb #1d1db1be
 SECTION_ALIASES = {
     "EXAMINATION": "exam examination image study_description exam_description procedure modality_description",
     "INDICATION": "indication reason_for_exam reason indications",
@@ -81,7 +83,10 @@ def pick_columns(
 ) -> dict[str, str]:
     "Which column holds what, of those that are known."
     folded = folded_names(names)
-    known = {what: next((folded[a] for a in aliases.split() if a in folded), None) for what, aliases in COLUMN_ALIASES.items()}
+    known = {
+        what: next((folded[a] for a in aliases.split() if a in folded), None)
+        for what, aliases in COLUMN_ALIASES.items()
+    }
     return {what: name for what, name in known.items() if name}
 
 
@@ -159,7 +164,9 @@ def test_line(
     "A result as other readers write it: name, value, unit, range in brackets, flag."
     value = partial(cell_value, columns, row)
     low, high = value("low"), value("high")
-    limits = value("range") or (f"{low}-{high}" if low and high else f">= {low}" if low else f"<= {high}" if high else "")
+    limits = value("range") or (
+        f"{low}-{high}" if low and high else f">= {low}" if low else f"<= {high}" if high else ""
+    )
     limits = limits.strip("()[] ")
     specimen, name = value("specimen"), value("test")
     if specimen and not BLOOD.search(specimen) and specimen.lower() not in name.lower():
@@ -177,7 +184,7 @@ def whole_row(row: dict) -> str:
     "The cells of a row that names no test."
     return " | ".join(text for name in row if (text := cell_value({"cell": name}, row, "cell")))
 
-
+# %% ../../nbs/02_ingest/tables.ipynb #a8561fb3
 def long_reports(
     columns: dict[str, str],
     format: str,
@@ -199,7 +206,9 @@ def long_reports(
 
 # %% ../../nbs/02_ingest/tables.ipynb #52f78a43
 NUMBER = re.compile(r"\s*[<>≤≥]?\s*[-+]?\d[\d.,]*\s*(?:[HL*]{1,2})?\s*$")
-NO_TEST = re.compile(r"(?i)\b(?:id|no|number|age|year|sex|date|time|phone|zip|visit|code|row|index|uid)\b|_id$|^unnamed|^$")
+NO_TEST = re.compile(
+    r"(?i)\b(?:id|no|number|age|year|sex|date|time|phone|zip|visit|code|row|index|uid)\b|_id$|^unnamed|^$"
+)
 
 
 def number_columns(
@@ -270,7 +279,7 @@ def named_rows(
         unique.append(name if again == 1 or not name else f"{name} ({again})")
     return [dict(zip(unique, row)) for row in rows if any(cell.strip() for cell in row)]
 
-
+# %% ../../nbs/02_ingest/tables.ipynb #a7d13fad
 def read_grid(
     rows: list[list[str]],  # of a sheet, names somewhere in the first twenty
     format: str,  # csv, xlsx ...

@@ -47,7 +47,7 @@ def hidden_selectors(
                 found.append(((match[1] or "").strip("*").lower(), frozenset(re.findall(r"[.#][\w-]+", match[2]))))
     return found
 
-
+# %% ../../nbs/02_ingest/webpage.ipynb #834f0a11
 def is_seen(
     selectors: list[tuple[str, frozenset[str]]],  # of `hidden_selectors`
     element: object,  # of lxml
@@ -77,7 +77,9 @@ def field_text(
     kind = element.get("type", "text").lower()
     if kind in ("checkbox", "radio"):
         return "[x]" if "checked" in element.attrib else "[ ]"
-    return "" if kind in ("hidden", "password", "submit", "button", "reset", "image", "file") else element.get("value", "")
+    return (
+        "" if kind in ("hidden", "password", "submit", "button", "reset", "image", "file") else element.get("value", "")
+    )
 
 # %% ../../nbs/02_ingest/webpage.ipynb #d8cd7558
 BLOCK_TAGS = frozenset(
@@ -152,7 +154,7 @@ def definition_text(
         open_term = child.tag == "dt" or (open_term and not text)
     return "\n".join(lines).replace("\n", BREAK)
 
-
+# %% ../../nbs/02_ingest/webpage.ipynb #9b1b85e0
 def list_text(
     view: PageView,
     element: object,  # ul or ol
@@ -207,7 +209,7 @@ def table_text(
         rows.append(row)
     return "\n".join([*lines, *grid_lines(rows)]).replace("\n", BREAK)
 
-
+# %% ../../nbs/02_ingest/webpage.ipynb #0f9200fa
 def own_ancestors(
     part: object,
     table: object,

