@@ -242,15 +242,17 @@ class RtfState:
     starred: bool = False  # the group began with \*
     closes: str = ""  # what its end does: field, box, note
 
-# %% ../../nbs/02_ingest/rtf.ipynb #557e6220
+# %% ../../nbs/02_ingest/rtf.ipynb #80b59fde
 HIDING = frozenset({"v", "deleted", "strike", "striked", "mvf"})
 IGNORED_GROUPS = frozenset(
-    """fonttbl colortbl stylesheet info pict objdata objclass objname listtable listoverridetable revtbl rsidtbl generator
-    themedata colorschememapping latentstyles datastore xmlnstbl filetbl sp shprslt background pgptbl mmathPr nonesttables
-    bkmkstart bkmkend userprops template private author title operator atnid atnauthor atntime atndate atnref atrfstart
-    atrfend atnparent atnicn xe tc tcn rxe txe ftnsep ftnsepc ftncn aftnsep aftnsepc aftncn pn pnseclvl picprop blipuid
-    wgrffmtfilter passwordhash protusertbl ffname ffdeftext ffformat ffhelptext ffstattext ffentrymcr ffexitmcr
-    formprot docvar fname""".split()
+    """
+    fonttbl colortbl stylesheet info pict objdata objclass objname listtable listoverridetable revtbl rsidtbl
+    generator themedata colorschememapping latentstyles datastore xmlnstbl filetbl sp shprslt background pgptbl
+    mmathPr nonesttables bkmkstart bkmkend userprops template private author title operator atnid atnauthor atntime
+    atndate atnref atrfstart atrfend atnparent atnicn xe tc tcn rxe txe ftnsep ftnsepc ftncn aftnsep aftnsepc aftncn
+    pn pnseclvl picprop blipuid wgrffmtfilter passwordhash protusertbl ffname ffdeftext ffformat ffhelptext
+    ffstattext ffentrymcr ffexitmcr formprot docvar fname
+    """.split()
 )
 KNOWN_STARRED = frozenset(
     "shpinst fldinst formfield ffl ud annotation cs ts ds do shptxt dptxbxtext nesttableprops shppict falt".split()

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['UNSEEN_TAGS', 'UNSEEN_STYLE', 'SELECTOR', 'BLOCK_TAGS', 'PARAGRAPHS', 'BREAK', 'BLANK', 'EDGE', 'GAP', 'WALKS',
-           'hidden_selectors', 'is_seen', 'field_text', 'PageView', 'shown_text', 'inner_text', 'settled',
+           'hidden_selectors', 'is_seen', 'form_field_text', 'PageView', 'shown_text', 'inner_text', 'settled',
            'definition_text', 'list_text', 'span', 'table_text', 'own_ancestors', 'element_text', 'html_text',
            'read_html', 'html_pictures']
 
@@ -61,8 +61,8 @@ def is_seen(
     names = {f".{name}" for name in element.get("class", "").split()} | {f"#{element.get('id', '')}"}
     return not any((not tag or tag == element.tag) and marks <= names and (tag or marks) for tag, marks in selectors)
 
-# %% ../../nbs/02_ingest/webpage.ipynb #d3688dab
-def field_text(
+# %% ../../nbs/02_ingest/webpage.ipynb #78df790e
+def form_field_text(
     element: object,  # of lxml: input, select or textarea
 ) -> str:
     "What a field of a form says: `[x]` or `[ ]` for a box, the chosen options, the text typed into it."
@@ -217,7 +217,7 @@ def own_ancestors(
     "A part of a table and the elements around it up to the table."
     return [part, *(a for a in part.iterancestors() if table in a.iterancestors())]
 
-# %% ../../nbs/02_ingest/webpage.ipynb #000f6833
+# %% ../../nbs/02_ingest/webpage.ipynb #d5c5c22f
 WALKS = {"table": table_text, "dl": definition_text, "ul": list_text, "ol": list_text, "menu": list_text}
 
 
@@ -232,7 +232,7 @@ def element_text(
     if tag == "hr":
         return GAP
     if tag in ("input", "select", "textarea"):
-        field, side = field_text(element), EDGE if tag == "textarea" else " "
+        field, side = form_field_text(element), EDGE if tag == "textarea" else " "
         return f"{side}{shown_text(view._replace(keep_blanks=tag == 'textarea'), field)}{side}"
     if tag == "iframe":
         return f"{EDGE}{html_text(element.get('srcdoc', ''))}{EDGE}".replace("\n", BREAK)
