@@ -35,7 +35,8 @@ from .characters import normalize_text
 from .decoding import decode_text
 from .documents import document_with_scans
 from .envelopes import read_mail, read_members, read_zip
-from .messages import is_fhir, read_dicom, read_fhir, read_hl7
+from .hl7 import decode_hl7, read_hl7
+from .messages import is_fhir, read_dicom, read_fhir
 from .office import read_doc, read_ods, read_odt, read_pptx
 from .pdf import embedded_files, read_image, read_pdf
 from .rtf import read_rtf, rtf_pictures
@@ -276,7 +277,7 @@ FORMAT_READERS: dict[str, Callable[[bytes, NestedReader], Contents]] = {
     "image": lambda content, inner: Contents([ExtractedReport(read_image(content, inner.params), "image")]),
     "zip": read_zip,
     "email": read_mail,
-    "hl7": lambda content, inner: read_hl7(decode_text(content.replace(b"\x0b", b"").replace(b"\x1c", b"")), inner),
+    "hl7": lambda content, inner: read_hl7(decode_hl7(content, decode_text), inner),
     "dicom": read_dicom,
 }
 
