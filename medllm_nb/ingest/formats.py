@@ -106,7 +106,8 @@ def zip_kind(content: bytes, suffix: str) -> str:
         return {"word": "docx", "xl": "xlsx", "ppt": "pptx"}[(folders & {"word", "xl", "ppt"}).pop()]
     if "content.xml" in names:
         told = archive.read("mimetype") if "mimetype" in names else b""
-        kind = next((kind for mark, kind in ((b"spreadsheet", "ods"), (b"text", "odt")) if mark in told), "")
+        marks = ((b"spreadsheet", "ods"), (b"text", "odt"), (b"presentation", "odt"))
+        kind = next((kind for mark, kind in marks if mark in told), "")
         if not kind:
             raise IngestError("unknown format", "an OpenDocument file of another kind: save it as ODT or PDF")
         return kind

@@ -6,7 +6,7 @@
 __all__ = ['COLUMN_ALIASES', 'SECTION_ALIASES', 'TELLING_SECTIONS', 'BLOOD', 'NUMBER', 'NO_TEST', 'folded_names', 'pick_columns',
            'pick_sections', 'table_header', 'cell_value', 'row_report', 'section_report', 'test_line', 'whole_row',
            'long_reports', 'number_columns', 'wide_report', 'read_table', 'named_rows', 'read_grid', 'read_csv',
-           'looks_like_table', 'load_json', 'load_lines', 'json_rows']
+           'unquoted_rows', 'looks_like_table', 'load_json', 'load_lines', 'json_rows']
 
 # %% ../../nbs/02_ingest/tables.ipynb #5821cbc0
 import csv
@@ -312,7 +312,7 @@ def read_grid(
         return Contents(below, problems, many=True)
     raise first_error
 
-# %% ../../nbs/02_ingest/tables.ipynb #a266648a
+# %% ../../nbs/02_ingest/tables.ipynb #ced4076f
 def read_csv(text: str) -> Contents:
     "The rows of a CSV or TSV file, whose first lines show the delimiter; a row with too many cells is set aside."
     csv.field_size_limit(10**8)
@@ -323,8 +323,22 @@ def read_csv(text: str) -> Contents:
         lines = (line for line in text.split("\n") if re.search(r"[,;\t|]", line))
         delimiter = max(",;\t|", key=next(lines, "").count)
     with as_ingest_error("broken CSV", "its quotes do not match, so rows run into each other: export it again"):
-        rows = list(csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True, strict=True))
+        try:
+            rows = list(csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True, strict=True))
+        except csv.Error:
+            rows = unquoted_rows(text, delimiter)
     return read_grid([row for row in rows if row], "csv")
+
+
+def unquoted_rows(
+    text: str,
+    delimiter: str,
+) -> list[list[str]]:
+    "The rows of a table with tabs or bars whose quotes are inches, if all have as many cells; `csv.Error` else."
+    rows = [line.split(delimiter) for line in text.split("\n") if line.strip()]
+    if delimiter not in "\t|" or len({len(row) for row in rows}) > 1:
+        raise csv.Error("quotes do not match")
+    return rows
 
 # %% ../../nbs/02_ingest/tables.ipynb #08aab1e7
 def looks_like_table(text: str) -> bool:
