@@ -6,7 +6,7 @@
 __all__ = ['NOT_READ', 'DOC_READERS', 'OdfFile', 'odf_looks', 'open_odf', 'odf_text', 'odf_lines', 'odf_rows', 'read_odt',
            'read_ods', 'slide_text', 'shape_lines', 'read_pptx', 'read_doc']
 
-# %% ../../nbs/02_ingest/office.ipynb #33acd8bd
+# %% ../../nbs/02_ingest/office.ipynb #e4515ff2
 import io
 import re
 import shutil
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .contents import Contents, IngestError, Page, as_ingest_error
-from .documents import grid_lines, superscript
+from .documents import grid_lines, in_font, superscript
 from .spreadsheets import Sheet, hidden_problems, read_sheets
-from .word import attribute, child, in_font, local_name
+from .word import attribute, child, local_name
 
 # %% ../../nbs/02_ingest/office.ipynb #6a316bbb
 class OdfFile(NamedTuple):

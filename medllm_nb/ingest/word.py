@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['OFF', 'DELETED', 'SIGNS', 'NOTE_MARKS', 'LIST_KINDS', 'Relation', 'bare_name', 'local_name', 'attribute', 'child',
-           'relations', 'WordFile', 'WordStory', 'part_root', 'is_on', 'own_look', 'style_looks', 'run_look', 'sign',
-           'is_sign_font', 'in_font', 'legacy_field', 'field_symbol', 'ParagraphState', 'run_text', 'field_mark',
-           'formula_text', 'box_lines', 'walk_paragraph', 'paragraph_text', 'list_levels', 'list_number', 'block_lines',
-           'sdt_lines', 'inner_elements', 'cell_text', 'table_rows', 'chunk_lines', 'margin_lines', 'note_lines',
-           'word_members', 'open_word', 'read_docx', 'docx_pictures', 'embedded_problems']
+           'relations', 'WordFile', 'WordStory', 'part_root', 'is_on', 'own_look', 'style_looks', 'run_look',
+           'legacy_field', 'field_symbol', 'ParagraphState', 'run_text', 'field_mark', 'formula_text', 'box_lines',
+           'walk_paragraph', 'paragraph_text', 'list_levels', 'list_number', 'block_lines', 'sdt_lines',
+           'inner_elements', 'cell_text', 'table_rows', 'chunk_lines', 'margin_lines', 'note_lines', 'word_members',
+           'open_word', 'read_docx', 'docx_pictures', 'embedded_problems']
 
-# %% ../../nbs/02_ingest/word.ipynb #045ac860
+# %% ../../nbs/02_ingest/word.ipynb #2ef3f10a
 import io
 import posixpath
 import re
@@ -18,9 +18,8 @@ import zipfile
 from functools import lru_cache
 from typing import Callable, NamedTuple
 
-from .characters import symbol_character
 from .contents import Contents, IngestError, Page, as_ingest_error, with_location
-from .documents import grid_lines, list_count, superscript
+from .documents import grid_lines, in_font, list_count, sign, superscript
 
 # %% ../../nbs/02_ingest/word.ipynb #b42c7932
 class Relation(NamedTuple):
@@ -168,32 +167,6 @@ def run_look(
     by_paragraph = styles.get(attribute(child(paragraph, "pPr", "pStyle"), "val"), {})
     by_character = styles.get(attribute(child(properties, "rStyle"), "val"), {})
     return by_paragraph | by_character | own_look(properties)
-
-# %% ../../nbs/02_ingest/word.ipynb #53899da4
-def sign(
-    font: str,
-    code: int,
-) -> str:
-    "The character that a font draws for a code, U+FFFD for an unknown sign of a font of signs."
-    if found := symbol_character(font, code):
-        return found
-    return "\ufffd" if 0xF000 <= code <= 0xF0FF or is_sign_font(font) else chr(code)
-
-
-def is_sign_font(font: str) -> bool:
-    "Whether a font draws signs for letters."
-    return bool(re.match(r"(?i)(?:symbol$|wingdings|webdings|zapf ?dingbats|marlett)", font.strip()))
-
-
-def in_font(
-    text: str,
-    font: str,
-) -> str:
-    "A run's text as its font shows it."
-    if not is_sign_font(font):
-        return text
-    kept = lambda c: c.isspace() or c in "µ≥≤±°" or not (ord(c) < 0x100 or 0xF000 <= ord(c) <= 0xF0FF)
-    return "".join(c if kept(c) else sign(font, ord(c)) for c in text)
 
 # %% ../../nbs/02_ingest/word.ipynb #53146104
 def legacy_field(
