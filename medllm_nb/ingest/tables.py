@@ -353,7 +353,7 @@ def looks_like_table(text: str) -> bool:
 def load_json(text: str) -> tuple[list, list[IngestError]]:
     "The values of a JSON list, an object or JSON Lines, and the lines that are none; `IngestError` if it is neither."
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_float=str)  # 6.10 stays 6.10
     except RecursionError:
         raise IngestError("broken JSON", "it is nested without end: export it again") from None
     except ValueError:
@@ -368,7 +368,7 @@ def load_lines(text: str) -> tuple[list, list[IngestError]]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = json.loads(line, parse_float=str)
         except (ValueError, RecursionError):
             value = None
         if isinstance(value, dict):
