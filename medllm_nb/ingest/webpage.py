@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['UNSEEN_TAGS', 'UNSEEN_STYLE', 'SELECTOR', 'BLOCK_TAGS', 'PARAGRAPHS', 'BREAK', 'BLANK', 'EDGE', 'GAP', 'FONT',
            'WALKS', 'hidden_selectors', 'is_seen', 'form_field_text', 'PageView', 'shown_text', 'inner_text', 'settled',
-           'definition_text', 'list_text', 'span', 'table_text', 'own_ancestors', 'element_text', 'html_text',
+           'definition_text', 'list_text', 'span', 'page_table_text', 'own_ancestors', 'element_text', 'html_text',
            'read_html', 'html_pictures']
 
 # %% ../../nbs/02_ingest/webpage.ipynb #00712d82
@@ -187,7 +187,7 @@ def span(
     return min(max(int(digits[1]), 1), 100) if digits else 1
 
 
-def table_text(
+def page_table_text(
     view: PageView,
     element: object,  # table
 ) -> str:
@@ -221,7 +221,7 @@ def own_ancestors(
 
 # %% ../../nbs/02_ingest/webpage.ipynb #ecef18fb
 FONT = re.compile(r"""(?i)font(?:-family)?\s*:(?:[^;'"]*\s)?\s*['"]?([a-z][\w -]*)""")
-WALKS = {"table": table_text, "dl": definition_text, "ul": list_text, "ol": list_text, "menu": list_text}
+WALKS = {"table": page_table_text, "dl": definition_text, "ul": list_text, "ol": list_text, "menu": list_text}
 
 
 def element_text(
