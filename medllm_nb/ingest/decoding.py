@@ -32,7 +32,7 @@ def wide_encoding(content: bytes) -> str | None:
         return "utf-16-le"
     return "utf-16-be" if low.count(0) > 0.8 * len(low) > 10 * high.count(0) else None
 
-# %% ../../nbs/02_ingest/decoding.ipynb #8fdac2e6
+# %% ../../nbs/02_ingest/decoding.ipynb #5ce5980e
 EIGHT_BIT = ("cp1252", "cp850", "cp437", "mac_roman")
 LIKELY = re.compile(
     r"""(?x)
@@ -63,7 +63,7 @@ UNLIKELY = re.compile(
     """
 )
 
-
+# %% ../../nbs/02_ingest/decoding.ipynb #da8357fe
 def best_encoding(
     content: bytes,  # of lines that are no UTF-8
     declared: str = "",  # in the file itself, which wins if it can read the bytes
@@ -71,9 +71,11 @@ def best_encoding(
     "The 8-bit encoding whose reading looks most like a report."
     if declared:
         return declared
-    score = {}
+    places = (m.span() for m in re.finditer(rb"[\x80-\xff]+", content))
+    around = dict.fromkeys(content[max(start - 4, 0) : end + 4] for start, end in places)
+    sample, score = b"\n".join(list(around)[:2000]), {}
     for name in EIGHT_BIT:
-        text = content.decode(name, errors="replace")
+        text = sample.decode(name, errors="replace")
         likely = sum(len(m.group().strip()) or 1 for m in LIKELY.finditer(text) if not m.group().isascii())
         score[name] = likely - 2 * len(UNLIKELY.findall(text))
     return max(EIGHT_BIT, key=score.get)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['IMAGE_STARTS', 'HL7_START', 'HTML_START', 'FOREIGN_MARKUP', 'MAIL_FIELD', 'TEXT_SUFFIXES', 'OLE_START',
-           'FORMAT_READERS', 'old_office', 'old_office_kind', 'zip_kind', 'binary_kind', 'looks_like_json',
+           'FORMAT_READERS', 'old_office', 'old_office_kind', 'zip_kind', 'binary_kind', 'looks_like_json', 'text_kind',
            'plain_kind', 'refuse_false_suffix', 'file_kind', 'read_text', 'read_json', 'charge_members', 'read_word',
            'read_pdf_file', 'read_rtf_file', 'read_office', 'read_html_file', 'normalized_report', 'read_content']
 
@@ -44,7 +44,7 @@ from .office import read_doc, read_ods, read_odt, read_pptx
 from .pdf import embedded_files, read_image, read_pdf
 from .rtf import read_rtf, rtf_pictures
 from .spreadsheets import read_calamine, read_xlsx
-from .tables import json_rows, load_json, read_csv, read_table
+from .tables import json_rows, load_json, looks_like_table, read_csv, read_table
 from .webpage import html_pictures, read_html
 from .word import docx_pictures, embedded_problems, read_docx
 
@@ -55,8 +55,8 @@ HTML_START = re.compile(
     rb"""(?isx)
     \s* (?: <\?xml [^>]* > \s* )?     # an XML declaration
     (?: <!-- .*? --> \s* )*            # comments
-    < (?: !doctype \s+ html | html | head | body | meta | title | style | table | div | center | pre | font | h[1-6]
-      | p ) \b
+    < (?: !doctype \s+ html | html | head | body | meta | title | style
+        | table | div | center | pre | font | h[1-6] | p ) \b
     """
 )
 FOREIGN_MARKUP = re.compile(rb"urn:hl7-org:v3|http://hl7\.org/fhir")
@@ -111,7 +111,8 @@ def zip_kind(content: bytes, suffix: str) -> str:
         return {"word": "docx", "xl": "xlsx", "ppt": "pptx"}[(folders & {"word", "xl", "ppt"}).pop()]
     if "content.xml" in names:
         told = archive.read("mimetype") if "mimetype" in names else b""
-        kind = next((kind for mark, kind in ((b"spreadsheet", "ods"), (b"text", "odt")) if mark in told), "")
+        marks = ((b"spreadsheet", "ods"), (b"text", "odt"), (b"presentation", "odt"))
+        kind = next((kind for mark, kind in marks if mark in told), "")
         if not kind:
             raise IngestError("unknown format", "an OpenDocument file of another kind: save it as ODT or PDF")
         return kind
@@ -163,6 +164,13 @@ def looks_like_json(content: bytes) -> bool:
         return False
 
 # %% ../../nbs/02_ingest/formats.ipynb #d18b2fe6
+def text_kind(content: bytes) -> str:
+    "json or csv for a text that is so in spite of its suffix, else txt; `IngestError` for no text."
+    if looks_like_json(content):
+        return "json"
+    return "csv" if looks_like_table(decode_text(content)) else "txt"
+
+
 def plain_kind(content: bytes, suffix: str) -> str | None:
     "txt, csv or json for a file that decodes as text whatever its suffix; None for mark-up and for what is no text."
     try:
@@ -177,7 +185,7 @@ def plain_kind(content: bytes, suffix: str) -> str | None:
         return None
     if suffix in (".xls", ".dat") and "\t" in text.split("\n", 1)[0]:
         return "csv"  # exports of web pages call a table so
-    return "json" if looks_like_json(content) else "txt"
+    return text_kind(content)
 
 
 def refuse_false_suffix(suffix: str) -> None:
@@ -187,7 +195,7 @@ def refuse_false_suffix(suffix: str) -> None:
     if suffix in (".pdf", ".docx", ".docm", ".xlsx", ".xlsm", ".pptx", ".odt", ".ods", ".zip", ".rtf", ".dcm"):
         raise IngestError("broken file", f"it is not the {suffix[1:].upper()} its suffix says: export it again")
 
-
+# %% ../../nbs/02_ingest/formats.ipynb #9c5bc127
 def file_kind(
     content: bytes,
     name: str,  # its name, for the suffix of text files
@@ -202,7 +210,7 @@ def file_kind(
         return kind
     refuse_false_suffix(suffix)
     if suffix in TEXT_SUFFIXES:
-        return "json" if TEXT_SUFFIXES[suffix] == "txt" and looks_like_json(content) else TEXT_SUFFIXES[suffix]
+        return text_kind(content) if TEXT_SUFFIXES[suffix] == "txt" else TEXT_SUFFIXES[suffix]
     if kind := plain_kind(content, suffix):
         return kind
     try:

@@ -6,7 +6,7 @@
 __all__ = ['NOT_READ', 'DOC_READERS', 'OdfFile', 'odf_looks', 'open_odf', 'odf_text', 'odf_lines', 'odf_rows', 'read_odt',
            'read_ods', 'slide_text', 'shape_lines', 'read_pptx', 'read_doc']
 
-# %% ../../nbs/02_ingest/office.ipynb #33acd8bd
+# %% ../../nbs/02_ingest/office.ipynb #e4515ff2
 import io
 import re
 import shutil
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .contents import Contents, IngestError, Page, as_ingest_error
-from .documents import grid_lines, superscript
+from .documents import grid_lines, in_font, superscript
 from .spreadsheets import Sheet, hidden_problems, read_sheets
-from .word import attribute, child, in_font, local_name
+from .word import attribute, child, xml_name
 
 # %% ../../nbs/02_ingest/office.ipynb #6a316bbb
 class OdfFile(NamedTuple):
@@ -35,7 +35,7 @@ class OdfFile(NamedTuple):
 def odf_looks(*roots: object) -> dict[str, set[str]]:
     "What the styles of an OpenDocument file say of their text, with what they take over from each other."
     own, parents = {}, {}
-    for style in (node for root in roots for node in root.iter() if local_name(node) in ("style", "list-style")):
+    for style in (node for root in roots for node in root.iter() if xml_name(node) in ("style", "list-style")):
         name, look = attribute(style, "name"), set()
         parents[name] = attribute(style, "parent-style-name")
         for node in style.iter():
@@ -44,8 +44,8 @@ def odf_looks(*roots: object) -> dict[str, set[str]]:
             look |= {"struck"} if struck not in ("", "none") else set()
             look |= {"raised"} if re.match(r"super|[1-9]\d*%", attribute(node, "text-position")) else set()
             font = attribute(node, "font-name") or attribute(node, "font-family")
-            look |= {f"font:{font}"} if font and local_name(node) == "text-properties" else set()
-            numbered = local_name(node) == "list-level-style-number" and attribute(node, "level") == "1"
+            look |= {f"font:{font}"} if font and xml_name(node) == "text-properties" else set()
+            numbered = xml_name(node) == "list-level-style-number" and attribute(node, "level") == "1"
             look |= {"numbered"} if numbered and attribute(node, "num-format") else set()
         own[name] = look
     looks = {}
@@ -57,7 +57,7 @@ def odf_looks(*roots: object) -> dict[str, set[str]]:
         looks[name] = set().union(*(own[c] for c in chain))
     return looks
 
-
+# %% ../../nbs/02_ingest/office.ipynb #02f6a21c
 def open_odf(content: bytes) -> OdfFile:
     "An ODT or ODS file; `IngestError` for one that a password locks or that is broken."
     from lxml import etree
@@ -71,18 +71,18 @@ def open_odf(content: bytes) -> OdfFile:
             root = etree.fromstring(archive.read("content.xml"), parser)
             pages = etree.fromstring(archive.read("styles.xml"), parser) if "styles.xml" in names else None
         boxes = {}
-        for box in (node for node in root.iter() if local_name(node) in ("checkbox", "radio")):
+        for box in (node for node in root.iter() if xml_name(node) in ("checkbox", "radio")):
             state = attribute(box, "current-state") or attribute(box, "state") or attribute(box, "current-selected")
             boxes[attribute(box, "id")] = "[x]" if state in ("checked", "true") else "[ ]"
         return OdfFile(root, pages, odf_looks(*filter(lambda r: r is not None, (pages, root))), boxes, [])
 
-# %% ../../nbs/02_ingest/office.ipynb #0b1cef59
+# %% ../../nbs/02_ingest/office.ipynb #95e7ffe6
 NOT_READ = frozenset(
     """tracked-changes note-citation forms sequence-decls variable-decls user-field-decls script hidden-text
     desc title automatic-styles font-face-decls scripts annotation-end table-columns object""".split()
 )
 
-
+# %% ../../nbs/02_ingest/office.ipynb #2baa3069
 def odf_text(
     file: OdfFile,
     element: object,  # a paragraph, or a part of one
@@ -92,9 +92,10 @@ def odf_text(
     look = file.looks.get(attribute(element, "style-name"), set())
     if look & {"hidden", "struck"}:
         return ""
-    parts = [element.text or ""]
+    folded = lambda text: re.sub(r"[ \r\n\t]+", " ", text or "")
+    parts = [folded(element.text)]
     for node in element:
-        name = local_name(node)
+        name = xml_name(node)
         if name == "s":
             parts.append(" " * min(int(attribute(node, "c", "1")), 200))
         elif name in ("tab", "line-break"):
@@ -113,18 +114,13 @@ def odf_text(
             return ""
         elif name and name not in NOT_READ | {"creator", "date"}:
             parts.append(odf_text(file, node, boxes))
-        parts.append(node.tail or "")
-    text = "".join(parts) if local_name(element) not in ("s", "tab") else ""
-    text = (
-        re.sub(r"[ \r\n\t]+", " ", text)
-        if "\n" in text and "line-break" not in map(local_name, element.iter())
-        else text
-    )
+        parts.append(folded(node.tail))
+    text = "".join(parts)
     font = next((mark[5:] for mark in look if mark.startswith("font:")), "")
     text = in_font(text, font.strip("'"))
     return superscript(text) if "raised" in look and text.strip() else text
 
-# %% ../../nbs/02_ingest/office.ipynb #88dc1f32
+# %% ../../nbs/02_ingest/office.ipynb #4aba6424
 def odf_lines(
     file: OdfFile,
     element: object,  # body, cell, box, note
@@ -133,7 +129,7 @@ def odf_lines(
     "The lines of the blocks inside an element, in order."
     lines = []
     for node in element:
-        name = local_name(node)
+        name = xml_name(node)
         if name in ("p", "h"):
             boxes: list[str] = []
             look = file.looks.get(attribute(node, "style-name"), set())
@@ -143,7 +139,7 @@ def odf_lines(
                 number = ""
             lines += boxes
         elif name == "list":
-            items = [item for item in node if local_name(item) in ("list-item", "list-header")]
+            items = [item for item in node if xml_name(item) in ("list-item", "list-header")]
             counted = "numbered" in file.looks.get(attribute(node, "style-name"), set())
             for count, item in enumerate(items, 1):
                 lines += odf_lines(file, item, f"{count}. " if counted else "- ")
@@ -155,7 +151,7 @@ def odf_lines(
             lines += odf_lines(file, node)
     return lines
 
-
+# %% ../../nbs/02_ingest/office.ipynb #5ed54967
 def odf_rows(
     file: OdfFile,
     table: object,
@@ -163,15 +159,13 @@ def odf_rows(
     "The rows of a table with their cells as shown, repeated ones as often as they stand there; and the hidden ones."
     rows, hidden = [], 0
     for row in table.iter():
-        if (
-            local_name(row) != "table-row"
-            or next(a for a in row.iterancestors() if local_name(a) == "table") is not table
-        ):
+        own = xml_name(row) == "table-row" and next(a for a in row.iterancestors() if xml_name(a) == "table")
+        if own is not table:
             continue
         cells: list[str] = []
         for cell in row:
             times = min(int(attribute(cell, "number-columns-repeated", "1")), 500)
-            covered = local_name(cell) == "covered-table-cell"
+            covered = xml_name(cell) == "covered-table-cell"
             struck = "struck" in file.looks.get(attribute(cell, "style-name"), set())
             text = "" if covered or struck else "\n".join(odf_lines(file, cell))
             cells += [text] * (times if text or times < 500 else 0)
@@ -190,14 +184,14 @@ def read_odt(content: bytes) -> list[Page]:
     with as_ingest_error("broken file", "no office program can have saved it like this: open and save it again"):
         margins: dict[str, list[str]] = {"header": [], "footer": []}
         for node in file.pages.iter() if file.pages is not None else ():
-            place = local_name(node).split("-")[0]
+            place = xml_name(node).split("-")[0]
             if (
                 place in margins
-                and local_name(node) not in ("header-style", "footer-style")
+                and xml_name(node) not in ("header-style", "footer-style")
                 and attribute(node, "display") != "false"
             ):
                 margins[place].append("\n".join(odf_lines(file, node)).strip())
-        body = next(node for node in file.content.iter() if local_name(node) == "body")
+        body = next(node for node in file.content.iter() if xml_name(node) == "body")
         lines = odf_lines(file, body)
         seen = lambda place: [text for text in dict.fromkeys(margins[place]) if text]
         return [Page("\n".join([*seen("header"), *lines, *file.notes, *seen("footer")]))]
@@ -208,7 +202,7 @@ def read_ods(content: bytes) -> Contents:
     file = open_odf(content)
     with as_ingest_error("broken file", "no office program can have saved it like this: open and save it again"):
         sheets, hidden, lines = [], 0, 0
-        for table in (node for node in file.content.iter() if local_name(node) == "table"):
+        for table in (node for node in file.content.iter() if xml_name(node) == "table"):
             if "hidden" in file.looks.get(attribute(table, "style-name"), set()):
                 hidden += 1
                 continue
@@ -217,27 +211,27 @@ def read_ods(content: bytes) -> Contents:
             lines += left
     return read_sheets(sheets, "ods", hidden_problems(hidden, lines))
 
-# %% ../../nbs/02_ingest/office.ipynb #3f4b7b6e
+# %% ../../nbs/02_ingest/office.ipynb #a1e8d578
 def slide_text(body: object) -> str:
     "The text of a shape or cell: its runs in order, without struck ones, raised ones as powers."
     lines = []
-    for paragraph in (node for node in body.iter() if local_name(node) == "p"):
+    for paragraph in (node for node in body.iter() if xml_name(node) == "p"):
         parts = []
         for node in paragraph:
             properties = child(node, "rPr")
-            if local_name(node) == "br":
+            if xml_name(node) == "br":
                 parts.append("\n")
-            if local_name(node) not in ("r", "fld") or attribute(properties, "strike", "noStrike") != "noStrike":
+            if xml_name(node) not in ("r", "fld") or attribute(properties, "strike", "noStrike") != "noStrike":
                 continue
             latin, sym = child(properties, "latin"), child(properties, "sym")
             font = attribute(sym, "typeface") or attribute(latin, "typeface")
-            text = in_font("".join(t.text or "" for t in node if local_name(t) == "t"), font)
+            text = in_font("".join(t.text or "" for t in node if xml_name(t) == "t"), font)
             raised = int(re.match(r"-?\d+", attribute(properties, "baseline", "0") or "0")[0]) > 0
             parts.append(superscript(text) if raised else text)
         lines.append("".join(parts))
     return "\n".join(lines)
 
-
+# %% ../../nbs/02_ingest/office.ipynb #219267c4
 def shape_lines(
     shapes: object,  # of a slide or a group (python-pptx)
     pictures: list[bytes],  # gathers the pictures
@@ -245,7 +239,7 @@ def shape_lines(
     "The lines of shapes in their order, with those in groups, and tables."
     lines = []
     for shape in shapes:
-        hidden = [n for n in shape._element.iter() if local_name(n) == "cNvPr"][:1]
+        hidden = [n for n in shape._element.iter() if xml_name(n) == "cNvPr"][:1]
         if hidden and attribute(hidden[0], "hidden") in ("1", "true"):
             continue
         if shape.shape_type == 6:  # a group

@@ -4,9 +4,12 @@
 
 # %% auto #0
 __all__ = ['RTF_TOKEN', 'CHARACTER_SETS', 'HIDING', 'IGNORED_GROUPS', 'KNOWN_STARRED', 'CHARACTERS', 'SIGNS_BY_MARK', 'MARGINS',
-           'BOXES', 'RtfToken', 'rtf_tokens', 'RtfFont', 'rtf_fonts', 'known_encoding', 'RtfStory', 'RtfField',
-           'sign_text', 'RtfState', 'RtfReader', 'begin_group', 'reset_look', 'begin_field', 'change_look', 'end_part',
-           'read_rtf', 'rtf_pictures']
+           'BOXES', 'RtfToken', 'rtf_tokens', 'RtfFont', 'rtf_fonts', 'known_encoding', 'RtfStory', 'end_table',
+           'close_paragraph', 'end_cell', 'end_row', 'end_inner_cell', 'end_inner_row', 'story_text', 'RtfField',
+           'field_text_of', 'sign_text', 'RtfState', 'RtfReader', 'open_rtf', 'read_tokens', 'take_token', 'open_group',
+           'close_group', 'take_sign', 'take_byte', 'take_text', 'flush_bytes', 'write_text', 'end_paragraph',
+           'take_word', 'rtf_text', 'begin_group', 'reset_look', 'begin_field', 'change_look', 'end_part', 'read_rtf',
+           'rtf_pictures']
 
 # %% ../../nbs/02_ingest/rtf.ipynb #d1920c4d
 import codecs
@@ -70,7 +73,7 @@ class RtfFont(NamedTuple):
     name: str
     encoding: str
 
-
+# %% ../../nbs/02_ingest/rtf.ipynb #01e635a9
 def rtf_fonts(content: bytes) -> dict[int, RtfFont]:
     "The fonts of an RTF file by their numbers."
     start = re.search(rb"\{\s*\\fonttbl", content)
@@ -106,7 +109,7 @@ def known_encoding(name: str) -> str:
     except LookupError:
         return ""
 
-# %% ../../nbs/02_ingest/rtf.ipynb #3bf5f49c
+# %% ../../nbs/02_ingest/rtf.ipynb #5df2bcb7
 @dataclass
 class RtfStory:
     "A body, header, note or box while it is read."
@@ -120,58 +123,71 @@ class RtfStory:
     rows: list[list[str]] = field(default_factory=list)
     pending: list[str] = field(default_factory=list)  # lines of boxes, which follow their paragraph
 
-    def end_table(self) -> None:
-        "Turn the rows into lines."
-        self.lines += grid_lines(self.rows)
-        self.rows = []
 
-    def end_paragraph(self, in_table: bool, depth: int = 1) -> None:
-        "End a paragraph: a line of the cell, or a line of the story."
-        if in_table or self.row_open:
-            (self.inner_paragraph if depth > 1 else self.paragraph).append("\n")
-            return
-        text, self.paragraph = "".join(self.paragraph), []
-        if self.rows:
-            self.end_table()
-        self.lines += [*text.split("\n"), *self.pending]
-        self.pending = []
+def end_table(story: RtfStory) -> None:
+    "Turn the rows into lines."
+    story.lines += grid_lines(story.rows)
+    story.rows = []
 
-    def end_cell(self) -> None:
-        "End a cell of the row."
-        text = "".join([*self.paragraph, "\n", "\n".join(self.pending)] if self.pending else self.paragraph)
-        self.cells.append(text.removesuffix("\n"))
-        self.paragraph, self.pending = [], []
+# %% ../../nbs/02_ingest/rtf.ipynb #7b356101
+def close_paragraph(
+    story: RtfStory,
+    in_table: bool,  # the paragraph says that it stands in a table
+    depth: int = 1,
+) -> None:
+    "End a paragraph: a line of the cell, or a line of the story."
+    if in_table or story.row_open:
+        (story.inner_paragraph if depth > 1 else story.paragraph).append("\n")
+        return
+    text, story.paragraph = "".join(story.paragraph), []
+    if story.rows:
+        end_table(story)
+    story.lines += [*text.split("\n"), *story.pending]
+    story.pending = []
 
-    def end_row(self) -> None:
-        "End a row; one without cells is none."
-        if "".join(self.paragraph).strip():
-            self.end_cell()
-        if self.cells:
-            self.rows.append(self.cells)
-        self.cells, self.row_open = [], False
 
-    def end_inner_cell(self) -> None:
-        "End a cell of an inner table."
-        self.inner.append("".join(self.inner_paragraph).removesuffix("\n"))
-        self.inner_paragraph = []
+def end_cell(story: RtfStory) -> None:
+    "End a cell of the row."
+    text = "".join([*story.paragraph, "\n", "\n".join(story.pending)] if story.pending else story.paragraph)
+    story.cells.append(text.removesuffix("\n"))
+    story.paragraph, story.pending = [], []
 
-    def end_inner_row(self) -> None:
-        "End a row of an inner table: lines of the cell around it."
-        if "".join(self.inner_paragraph).strip():
-            self.end_inner_cell()
-        if self.inner:
-            self.paragraph.append("\n".join(["", *row_lines(self.inner), ""]))
-        self.inner = []
 
-    def text(self) -> str:
-        "All lines, with what is still open."
-        self.end_inner_row()
-        if self.cells or self.row_open:
-            self.end_row()
-        self.end_paragraph(False)
-        if self.rows:
-            self.end_table()
-        return "\n".join(self.lines).strip("\n")
+def end_row(story: RtfStory) -> None:
+    "End a row; one without cells is none."
+    if "".join(story.paragraph).strip():
+        end_cell(story)
+    if story.cells:
+        story.rows.append(story.cells)
+    story.cells, story.row_open = [], False
+
+
+def end_inner_cell(story: RtfStory) -> None:
+    "End a cell of an inner table."
+    story.inner.append("".join(story.inner_paragraph).removesuffix("\n"))
+    story.inner_paragraph = []
+
+# %% ../../nbs/02_ingest/rtf.ipynb #a0e26233
+def end_inner_row(story: RtfStory) -> None:
+    "End a row of an inner table: lines of the cell around it."
+    if "".join(story.inner_paragraph).strip():
+        end_inner_cell(story)
+    if story.inner:
+        before = "".join(story.paragraph)
+        story.paragraph = [f"{before}\n" if before and not before.endswith("\n") else before]
+        story.paragraph += ["\n".join(row_lines(story.inner)), "\n"]
+    story.inner = []
+
+
+def story_text(story: RtfStory) -> str:
+    "All lines, with what is still open."
+    end_inner_row(story)
+    if story.cells or story.row_open:
+        end_row(story)
+    close_paragraph(story, False)
+    if story.rows:
+        end_table(story)
+    return "\n".join(story.lines).strip("\n")
 
 
 @dataclass
@@ -183,20 +199,21 @@ class RtfField:
     entries: list[str] = field(default_factory=list)
     shown: bool = False
 
-    def own_text(self) -> str | None:
-        "What a box, a list or a SYMBOL field shows by itself; None where its result shows it."
-        code = "".join(self.instruction).strip()
-        if match := re.match(r"(?i)SYMBOL\s+(0x[0-9a-f]{1,6}|\d{1,7})", code):
-            font = re.search(r'\\f\s*"?([^"\\]+)', code)
-            number = int(match[1], 0)
-            return sign_text(font[1].strip(), number) if font else chr(number) if number < 0xD800 else None
-        state = self.form.get("ffres", 25)
-        state = self.form.get("ffdefres", 0) if state == 25 else state
-        if code.upper().startswith("FORMCHECKBOX"):
-            return "[x]" if state else "[ ]"
-        if code.upper().startswith("FORMDROPDOWN") and self.entries:
-            return self.entries[state] if 0 <= state < len(self.entries) else ""
-        return None
+# %% ../../nbs/02_ingest/rtf.ipynb #66048b77
+def field_text_of(field: RtfField) -> str | None:
+    "What a box, a list or a SYMBOL field shows by itself; None where its result shows it."
+    code = "".join(field.instruction).strip()
+    if match := re.match(r"(?i)SYMBOL\s+(0x[0-9a-f]{1,6}|\d{1,7})", code):
+        font = re.search(r'\\f\s*"?([^"\\]+)', code)
+        number = int(match[1], 0)
+        return sign_text(font[1].strip(), number) if font else chr(number) if number < 0xD800 else None
+    state = field.form.get("ffres", 25)
+    state = field.form.get("ffdefres", 0) if state == 25 else state
+    if code.upper().startswith("FORMCHECKBOX"):
+        return "[x]" if state else "[ ]"
+    if code.upper().startswith("FORMDROPDOWN") and field.entries:
+        return field.entries[state] if 0 <= state < len(field.entries) else ""
+    return None
 
 
 def sign_text(
@@ -208,7 +225,7 @@ def sign_text(
         return " "
     return symbol_character(font or "Symbol", code) or "\ufffd"
 
-# %% ../../nbs/02_ingest/rtf.ipynb #65aaf6a8
+# %% ../../nbs/02_ingest/rtf.ipynb #a34d5146
 @dataclass
 class RtfState:
     "What holds inside a group."
@@ -225,15 +242,17 @@ class RtfState:
     starred: bool = False  # the group began with \*
     closes: str = ""  # what its end does: field, box, note
 
-
+# %% ../../nbs/02_ingest/rtf.ipynb #80b59fde
 HIDING = frozenset({"v", "deleted", "strike", "striked", "mvf"})
 IGNORED_GROUPS = frozenset(
-    """fonttbl colortbl stylesheet info pict objdata objclass objname listtable listoverridetable revtbl rsidtbl generator
-    themedata colorschememapping latentstyles datastore xmlnstbl filetbl sp shprslt background pgptbl mmathPr nonesttables
-    bkmkstart bkmkend userprops template private author title operator atnid atnauthor atntime atndate atnref atrfstart
-    atrfend atnparent atnicn xe tc tcn rxe txe ftnsep ftnsepc ftncn aftnsep aftnsepc aftncn pn pnseclvl picprop blipuid
-    wgrffmtfilter passwordhash protusertbl ffname ffdeftext ffformat ffhelptext ffstattext ffentrymcr ffexitmcr
-    formprot docvar fname""".split()
+    """
+    fonttbl colortbl stylesheet info pict objdata objclass objname listtable listoverridetable revtbl rsidtbl
+    generator themedata colorschememapping latentstyles datastore xmlnstbl filetbl sp shprslt background pgptbl
+    mmathPr nonesttables bkmkstart bkmkend userprops template private author title operator atnid atnauthor atntime
+    atndate atnref atrfstart atrfend atnparent atnicn xe tc tcn rxe txe ftnsep ftnsepc ftncn aftnsep aftnsepc aftncn
+    pn pnseclvl picprop blipuid wgrffmtfilter passwordhash protusertbl ffname ffdeftext ffformat ffhelptext
+    ffstattext ffentrymcr ffexitmcr formprot docvar fname
+    """.split()
 )
 KNOWN_STARRED = frozenset(
     "shpinst fldinst formfield ffl ud annotation cs ts ds do shptxt dptxbxtext nesttableprops shppict falt".split()
@@ -253,164 +272,191 @@ CHARACTERS = {
 }
 SIGNS_BY_MARK = {"~": " ", "_": "-", "-": "", "\\": "\\", "{": "{", "}": "}", "\t": "\t"}
 
-# %% ../../nbs/02_ingest/rtf.ipynb #e7ac3714
+# %% ../../nbs/02_ingest/rtf.ipynb #b11d1720
+@dataclass
 class RtfReader:
-    "Reads one RTF file; its result is `text()`."
+    "One RTF file while it is read."
 
-    def __init__(self, content: bytes):
-        self.fonts = rtf_fonts(content)
-        page = re.search(rb"\\ansicpg(\d{1,5})", content[:2000])
-        told = known_encoding(f"cp{int(page[1])}") if page else ""
-        families = ((rb"\\mac\b", "mac_roman"), (rb"\\pca\b", "cp850"), (rb"\\pc\b", "cp437"))
-        family = next((name for mark, name in families if re.search(mark, content[:200])), "cp1252")
-        self.encoding = told or family
-        self.titled, self.facing = rb"\titlepg" in content, rb"\facingp" in content
-        self.body, self.margins = RtfStory(), {"header": [], "footer": []}
-        self.notes: list[tuple[str, RtfStory]] = []
-        default = re.search(rb"\\deff(\d{1,5})", content[:2000])
-        self.default_font = int(default[1]) if default else 0
-        self.state = RtfState(self.body, self.default_font)
-        self.stack: list[RtfState] = []
-        self.bytes, self.to_skip, self.fresh = bytearray(), 0, False
-        for token in rtf_tokens(content):
-            self.take(token)
-        self.flush()
+    fonts: dict[int, RtfFont]
+    encoding: str  # of the file
+    default_font: int
+    titled: bool  # the first page has a header of its own
+    facing: bool  # left and right pages have headers of their own
+    body: RtfStory
+    state: RtfState
+    margins: dict[str, list[RtfStory]] = field(default_factory=lambda: {"header": [], "footer": []})
+    notes: list[tuple[str, RtfStory]] = field(default_factory=list)
+    stack: list[RtfState] = field(default_factory=list)  # of the groups around
+    bytes: bytearray = field(default_factory=bytearray)  # text that is not yet decoded
+    to_skip: int = 0  # characters that old readers show for a \\u
+    fresh: bool = False  # a group has just begun
 
-    def take(self, token: RtfToken) -> None:
-        "Read one token."
-        if token.kind == "byte":
-            self.take_byte(int(token.value, 16))
-            return
-        if token.kind == "text":
-            self.take_text(token.value)
-            return
-        self.flush()
-        if token.kind == "brace":
-            self.to_skip = 0
-            self.open_group() if token.value == "{" else self.close_group()
-        elif token.kind == "sign":
-            self.take_sign(token.value)
-        else:
-            self.take_word(token.value, token.number)
-            self.fresh = False
 
-    def open_group(self) -> None:
-        "Begin a group with the state of the one around it."
-        self.stack.append(self.state)
-        self.state, self.fresh = replace(self.state, starred=False, closes=""), True
+def open_rtf(content: bytes) -> RtfReader:
+    "A reader that knows the file's fonts and encoding."
+    fonts, head = rtf_fonts(content), content[:2000]
+    page, default = re.search(rb"\\ansicpg(\d{1,5})", head), re.search(rb"\\deff(\d{1,5})", head)
+    told = known_encoding(f"cp{int(page[1])}") if page else ""
+    families = ((rb"\\mac\b", "mac_roman"), (rb"\\pca\b", "cp850"), (rb"\\pc\b", "cp437"))
+    family = next((name for mark, name in families if re.search(mark, head[:200])), "cp1252")
+    number, body = int(default[1]) if default else 0, RtfStory()
+    titled, facing = rb"\titlepg" in content, rb"\facingp" in content
+    return RtfReader(fonts, told or family, number, titled, facing, body, RtfState(body, number))
 
-    def close_group(self) -> None:
-        "End a group and do what its end brings."
-        ended = self.state
-        if self.stack:
-            self.state = self.stack.pop()
-        if ended.closes == "field" and not ended.field.shown:
-            self.write(ended.field.own_text() or "")
-        elif ended.closes == "box" and self.state.story is not None:
-            self.state.story.pending += ended.story.text().split("\n")
+# %% ../../nbs/02_ingest/rtf.ipynb #c8291c08
+def read_tokens(content: bytes) -> RtfReader:
+    "A reader that has read the file."
+    reader = open_rtf(content)
+    for token in rtf_tokens(content):
+        take_token(reader, token)
+    flush_bytes(reader)
+    return reader
 
-    def take_sign(self, sign: str) -> None:
-        "A backslash before another character."
-        if sign == "*":
-            self.state.starred = True
-            return
-        self.fresh = False
-        if sign in "\r\n":
-            self.end_paragraph()
-        elif self.to_skip and sign in SIGNS_BY_MARK:
-            self.to_skip -= 1
-        else:
-            self.write(SIGNS_BY_MARK.get(sign, ""))
 
-    def take_byte(self, byte: int) -> None:
-        "A byte of text in the font's encoding."
-        self.fresh = False
-        if self.to_skip:
-            self.to_skip -= 1
-        else:
-            self.bytes.append(byte)
+def take_token(reader: RtfReader, token: RtfToken) -> None:
+    "Read one token."
+    if token.kind == "byte":
+        take_byte(reader, int(token.value, 16))
+        return
+    if token.kind == "text":
+        take_text(reader, token.value)
+        return
+    flush_bytes(reader)
+    if token.kind == "brace":
+        reader.to_skip = 0
+        open_group(reader) if token.value == "{" else close_group(reader)
+    elif token.kind == "sign":
+        take_sign(reader, token.value)
+    else:
+        take_word(reader, token.value, token.number)
+        reader.fresh = False
 
-    def take_text(self, text: str) -> None:
-        "Plain characters of the file."
-        self.fresh = False
-        skipped, self.to_skip = min(self.to_skip, len(text)), max(self.to_skip - len(text), 0)
-        self.bytes += text[skipped:].encode("latin-1")
 
-    def flush(self) -> None:
-        "Write the bytes gathered so far, as the font shows them."
-        if not self.bytes:
-            return
-        raw, self.bytes = bytes(self.bytes), bytearray()
-        font = self.fonts.get(self.state.font, RtfFont("", ""))
-        if font.encoding == "sign" and self.state.sink == "story":
-            self.write("".join(sign_text(font.name, code) for code in raw))
-            return
-        encoding = font.encoding if font.encoding not in ("", "sign") else self.encoding
-        try:  # some programs write UTF-8 into RTF
-            text = raw.decode("utf-8" if encoding in ("cp1252", self.encoding) else encoding)
-        except UnicodeDecodeError:
-            text = raw.decode(encoding, errors="replace")
-        self.write(text)
+def open_group(reader: RtfReader) -> None:
+    "Begin a group with the state of the one around it."
+    reader.stack.append(reader.state)
+    reader.state, reader.fresh = replace(reader.state, starred=False, closes=""), True
 
-    def write(self, text: str) -> None:
-        "Put text where the group's text goes, unless it is hidden."
-        state = self.state
-        if state.sink == "instruction":
-            state.field.instruction.append(text)
-        elif state.sink == "entry":
-            state.field.entries[-1] += text
-        elif state.sink == "story" and state.story is not None and not state.hidden:
-            paragraph = state.story.inner_paragraph if state.depth > 1 else state.story.paragraph
-            paragraph.append(superscript(text) if state.raised and text.strip() else text)
+# %% ../../nbs/02_ingest/rtf.ipynb #8dbe6ceb
+def close_group(reader: RtfReader) -> None:
+    "End a group and do what its end brings."
+    ended = reader.state
+    if reader.stack:
+        reader.state = reader.stack.pop()
+    if ended.closes == "field" and not ended.field.shown:
+        write_text(reader, field_text_of(ended.field) or "")
+    elif ended.closes == "box" and reader.state.story is not None:
+        reader.state.story.pending += story_text(ended.story).split("\n")
 
-    def end_paragraph(self) -> None:
-        "End a paragraph of the story, unless its end is hidden."
-        state = self.state
-        if state.sink == "story" and state.story is not None and not state.hidden & {"v", "deleted", "mvf"}:
-            state.story.end_paragraph(state.in_table, state.depth)
 
-    def take_word(self, word: str, number: int | None) -> None:
-        "A control word."
-        if self.to_skip and word in CHARACTERS:
-            self.to_skip -= 1
-            return
-        if begin_group(self, word) or change_look(self, word, number) or end_part(self, word):
-            return
-        if word == "u" and number is not None:
-            code = number + 0x10000 if number < 0 else number
-            font = self.fonts.get(self.state.font, RtfFont("", ""))
-            signs = font.encoding == "sign" and (code < 0x100 or 0xF000 <= code <= 0xF0FF)
-            self.write(sign_text(font.name, code) if signs else chr(min(code, 0x10FFFF)))
-            self.to_skip = self.state.skip
-        elif word in CHARACTERS:
-            self.write(CHARACTERS[word])
-        elif word in ("fftype", "ffres", "ffdefres") and self.state.field:
-            self.state.field.form[word] = number or 0
+def take_sign(reader: RtfReader, sign: str) -> None:
+    "A backslash before another character."
+    if sign == "*":
+        reader.state.starred = True
+        return
+    reader.fresh = False
+    if sign in "\r\n":
+        end_paragraph(reader)
+    elif reader.to_skip and sign in SIGNS_BY_MARK:
+        reader.to_skip -= 1
+    else:
+        write_text(reader, SIGNS_BY_MARK.get(sign, ""))
 
-    def text(self) -> str:
-        "The page: headers, body, notes and remarks, footers, each text once."
-        margin = lambda place: [text for text in dict.fromkeys(s.text() for s in self.margins[place]) if text]
-        notes = [label + text for label, story in self.notes if (text := story.text())]
-        whole = "\n".join([*margin("header"), self.body.text(), *notes, *margin("footer")])
-        return whole.encode("utf-16", errors="surrogatepass").decode("utf-16", errors="replace")
 
-# %% ../../nbs/02_ingest/rtf.ipynb #adde3b0c
+def take_byte(reader: RtfReader, byte: int) -> None:
+    "A byte of text in the font's encoding."
+    reader.fresh = False
+    if reader.to_skip:
+        reader.to_skip -= 1
+    else:
+        reader.bytes.append(byte)
+
+# %% ../../nbs/02_ingest/rtf.ipynb #b0b58e89
+def take_text(reader: RtfReader, text: str) -> None:
+    "Plain characters of the file."
+    reader.fresh = False
+    skipped, reader.to_skip = min(reader.to_skip, len(text)), max(reader.to_skip - len(text), 0)
+    reader.bytes += text[skipped:].encode("latin-1")
+
+
+def flush_bytes(reader: RtfReader) -> None:
+    "Write the bytes gathered so far, as the font shows them."
+    if not reader.bytes:
+        return
+    raw, reader.bytes = bytes(reader.bytes), bytearray()
+    font = reader.fonts.get(reader.state.font, RtfFont("", ""))
+    if font.encoding == "sign" and reader.state.sink == "story":
+        write_text(reader, "".join(sign_text(font.name, code) for code in raw))
+        return
+    encoding = font.encoding if font.encoding not in ("", "sign") else reader.encoding
+    try:  # some programs write UTF-8 into RTF
+        text = raw.decode("utf-8" if encoding in ("cp1252", reader.encoding) else encoding)
+    except UnicodeDecodeError:
+        text = raw.decode(encoding, errors="replace")
+    write_text(reader, text)
+
+# %% ../../nbs/02_ingest/rtf.ipynb #1c627445
+def write_text(reader: RtfReader, text: str) -> None:
+    "Put text where the group's text goes, unless it is hidden."
+    state = reader.state
+    if state.sink == "instruction":
+        state.field.instruction.append(text)
+    elif state.sink == "entry":
+        state.field.entries[-1] += text
+    elif state.sink == "story" and state.story is not None and not state.hidden:
+        paragraph = state.story.inner_paragraph if state.depth > 1 else state.story.paragraph
+        paragraph.append(superscript(text) if state.raised and text.strip() else text)
+
+
+def end_paragraph(reader: RtfReader) -> None:
+    "End a paragraph of the story, unless its end is hidden."
+    state = reader.state
+    if state.sink == "story" and state.story is not None and not state.hidden & {"v", "deleted", "mvf"}:
+        close_paragraph(state.story, state.in_table, state.depth)
+
+
+def take_word(reader: RtfReader, word: str, number: int | None) -> None:
+    "A control word."
+    if reader.to_skip and word in CHARACTERS:
+        reader.to_skip -= 1
+        return
+    if begin_group(reader, word) or change_look(reader, word, number) or end_part(reader, word):
+        return
+    if word == "u" and number is not None:
+        code = number + 0x10000 if number < 0 else number
+        font = reader.fonts.get(reader.state.font, RtfFont("", ""))
+        signs = font.encoding == "sign" and (code < 0x100 or 0xF000 <= code <= 0xF0FF)
+        write_text(reader, sign_text(font.name, code) if signs else chr(min(code, 0x10FFFF)))
+        reader.to_skip = reader.state.skip
+    elif word in CHARACTERS:
+        write_text(reader, CHARACTERS[word])
+    elif word in ("fftype", "ffres", "ffdefres") and reader.state.field:
+        reader.state.field.form[word] = number or 0
+
+# %% ../../nbs/02_ingest/rtf.ipynb #d68fdabb
+def rtf_text(reader: RtfReader) -> str:
+    "The page: headers, body, notes and remarks, footers, each text once."
+    margin = lambda place: [text for text in dict.fromkeys(story_text(s) for s in reader.margins[place]) if text]
+    notes = [label + text for label, story in reader.notes if (text := story_text(story))]
+    whole = "\n".join([*margin("header"), story_text(reader.body), *notes, *margin("footer")])
+    return whole.encode("utf-16", errors="surrogatepass").decode("utf-16", errors="replace")
+
+# %% ../../nbs/02_ingest/rtf.ipynb #6c85bcc4
 MARGINS = re.compile(r"(header|footer)([lrf]?)")
 BOXES = frozenset({"shptxt", "dptxbxtext"})
 
-
+# %% ../../nbs/02_ingest/rtf.ipynb #b8ee01ec
 def begin_group(
     reader: RtfReader,
     word: str,
 ) -> bool:
-    "Whether a word begins a group with a purpose of its own; the group's state is set for it."
+    "Whether a word begins a group with a purpose of its own, for which the group's state is set."
     state = reader.state
     if not reader.fresh:
         return False
     margin = MARGINS.fullmatch(word)
-    unused = margin and (
-        (margin[2] == "f" and not reader.titled) or (margin[2] in "lr" and margin[2] and not reader.facing)
-    )
+    needs = {"f": reader.titled, "l": reader.facing, "r": reader.facing}
+    unused = margin and not needs.get(margin[2], True)
     if word in IGNORED_GROUPS or unused or (state.starred and word not in KNOWN_STARRED):
         state.story, state.sink = None, "none"
     elif margin:
@@ -435,12 +481,12 @@ def begin_group(
         return begin_field(reader, word)
     return True
 
-
+# %% ../../nbs/02_ingest/rtf.ipynb #6482f49b
 def reset_look(state: RtfState) -> None:
     "A story of its own begins plain."
     state.hidden, state.raised, state.in_table, state.depth = frozenset(), False, False, 1
 
-
+# %% ../../nbs/02_ingest/rtf.ipynb #d0387d5a
 def begin_field(
     reader: RtfReader,
     word: str,
@@ -452,9 +498,9 @@ def begin_field(
     elif word == "fldinst" and state.field:
         state.sink = "instruction"
     elif word == "fldrslt" and state.field:
-        own = state.field.own_text()
+        own = field_text_of(state.field)
         if own is not None:
-            reader.write(own)
+            write_text(reader, own)
             state.field.shown, state.sink = True, "none"
         state.field.shown = True
     elif word == "ffl" and state.field:
@@ -466,7 +512,7 @@ def begin_field(
         return False
     return True
 
-# %% ../../nbs/02_ingest/rtf.ipynb #3dd89dcc
+# %% ../../nbs/02_ingest/rtf.ipynb #50da03dd
 def change_look(
     reader: RtfReader,
     word: str,
@@ -499,7 +545,7 @@ def change_look(
         return False
     return True
 
-
+# %% ../../nbs/02_ingest/rtf.ipynb #099367d4
 def end_part(
     reader: RtfReader,
     word: str,
@@ -507,26 +553,26 @@ def end_part(
     "Whether a word ends a paragraph, a cell, a row or a page."
     story = reader.state.story
     if word in ("par", "sect", "page"):
-        reader.end_paragraph()
+        end_paragraph(reader)
     elif word in ("cell", "nestcell", "row", "nestrow") and story is not None:
         if word == "cell":
-            story.end_cell()
+            end_cell(story)
         elif word == "nestcell":
-            story.end_inner_cell()
+            end_inner_cell(story)
         elif word == "row":
-            story.end_row()
+            end_row(story)
         else:
-            story.end_inner_row()
+            end_inner_row(story)
     else:
         return False
     return True
 
-# %% ../../nbs/02_ingest/rtf.ipynb #6357a83d
+# %% ../../nbs/02_ingest/rtf.ipynb #e481c1e3
 def read_rtf(content: bytes) -> tuple[list[Page], list[IngestError]]:
     "The text of an RTF file as one page; a problem where its end is missing."
     with as_ingest_error("broken file", "no word processor can have saved it like this: open and save it again"):
-        reader = RtfReader(content)
-        pages = [Page(tidy_rows(reader.text()))]
+        reader = read_tokens(content)
+        pages = [Page(tidy_rows(rtf_text(reader)))]
     advice = "its end is missing: export it again"
     return pages, [IngestError("broken file", advice)] if reader.stack else []
 

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['COLUMN_ALIASES', 'SECTION_ALIASES', 'TELLING_SECTIONS', 'BLOOD', 'NUMBER', 'NO_TEST', 'folded_names', 'pick_columns',
-           'pick_sections', 'table_header', 'cell_value', 'row_report', 'section_report', 'test_line', 'long_reports',
-           'number_columns', 'wide_report', 'read_table', 'named_rows', 'read_grid', 'read_csv', 'load_json',
-           'load_lines', 'json_rows']
+           'pick_sections', 'table_header', 'cell_value', 'row_report', 'section_report', 'test_line', 'whole_row',
+           'long_reports', 'number_columns', 'wide_report', 'read_table', 'named_rows', 'read_grid', 'read_csv',
+           'unquoted_rows', 'looks_like_table', 'load_json', 'load_lines', 'json_rows']
 
-# %% ../../nbs/02_ingest/tables.ipynb #13828924
+# %% ../../nbs/02_ingest/tables.ipynb #5821cbc0
 import csv
 import io
 import json
@@ -25,8 +25,9 @@ from medllm_nb.ingest.contents import (
     header_lines,
     iso_date,
 )
+from .documents import grid_lines
 
-# %% ../../nbs/02_ingest/tables.ipynb #ea36411f
+# %% ../../nbs/02_ingest/tables.ipynb #01dae56b
 COLUMN_ALIASES = {
     "text": "text report report_text transcription note body content full_text reporttext narrative note_text",
     "patient": "patient_id mrn patient medical_record_number subject_id patientid pat_id hospital_number record_number",
@@ -46,7 +47,10 @@ COLUMN_ALIASES = {
     "date": "date collected collection_date collected_at result_date charttime specimen_date report_date datetime "
     "collection_time order_date date_time sample_date test_date date_collected",
     "specimen": "specimen specimen_type fluid sample sample_type specimen_source",
+    "comment": "comment comments remark remarks notes result_comment test_comment",
 }
+
+# %% ../../nbs/02_ingest/tables.ipynb #1d1db1be
 SECTION_ALIASES = {
     "EXAMINATION": "exam examination image study_description exam_description procedure modality_description",
     "INDICATION": "indication reason_for_exam reason indications",
@@ -149,7 +153,7 @@ def section_report(
     texts = [f"{heading}: {text}" for heading, text in [*parts, *extra] if text]
     return row_report(columns, row, "\n".join([*day, *texts]), format)
 
-# %% ../../nbs/02_ingest/tables.ipynb #94b99692
+# %% ../../nbs/02_ingest/tables.ipynb #ff82aa3c
 BLOOD = re.compile(r"(?i)\b(?:blood|serum|plasma|bld|ser|plas|venous|arterial|edta|sst|whole)\b")
 
 
@@ -169,10 +173,18 @@ def test_line(
         name = f"{specimen.capitalize()} {name}"
     flag = value("flag")
     shown = flag if flag.lower() not in ("n", "normal", "false", "0", "no") else ""
-    parts = (name, value("result") or "pending", value("unit"), limits and f"({limits})", shown)
-    return " ".join(filter(None, parts))
+    unit, result = value("unit"), value("result")
+    result = result or ("pending" if unit or limits or flag else "")
+    remark = value("comment") or value("text")
+    line = " ".join(filter(None, (name, result, unit, limits and f"({limits})", shown)))
+    return f"{line}\nComment: {remark}" if remark else line
 
 
+def whole_row(row: dict) -> str:
+    "The cells of a row that names no test."
+    return " | ".join(text for name in row if (text := cell_value({"cell": name}, row, "cell")))
+
+# %% ../../nbs/02_ingest/tables.ipynb #a8561fb3
 def long_reports(
     columns: dict[str, str],
     format: str,
@@ -182,18 +194,13 @@ def long_reports(
     groups: dict[tuple[str, ...], list[dict]] = {}
     for row in rows:
         value = partial(cell_value, columns, row)
-        if not value("test"):
-            continue
         who = tuple(value(what) for what in ("patient", "name", "last", "first", "born"))
         day = re.split(r"[ T](?=\d{1,2}:)", value("date"))[0]
         groups.setdefault((*who, day), []).append(row)
     reports = []
     for (*_, day), tests in groups.items():
-        lines = [
-            "LABORATORY RESULTS",
-            *header_lines(Report_date=iso_date(day)),
-            *(test_line(columns, t) for t in tests),
-        ]
+        results = (test_line(columns, t) if cell_value(columns, t, "test") else whole_row(t) for t in tests)
+        lines = ["LABORATORY RESULTS", *header_lines(Report_date=iso_date(day)), *results]
         reports.append(row_report(columns, tests[0], "\n".join(lines), format))
     return reports
 
@@ -260,7 +267,7 @@ def read_table(
         reports = [wide_report(columns, tests, format, row) for row in rows]
     return Contents(reports, many=True)
 
-# %% ../../nbs/02_ingest/tables.ipynb #cf0b3d08
+# %% ../../nbs/02_ingest/tables.ipynb #da676781
 def named_rows(
     names: list[str],
     rows: list[list[str]],
@@ -272,16 +279,18 @@ def named_rows(
         unique.append(name if again == 1 or not name else f"{name} ({again})")
     return [dict(zip(unique, row)) for row in rows if any(cell.strip() for cell in row)]
 
-
+# %% ../../nbs/02_ingest/tables.ipynb #a7d13fad
 def read_grid(
     rows: list[list[str]],  # of a sheet, names somewhere in the first twenty
     format: str,  # csv, xlsx ...
+    accept: Callable[[list[str]], bool] = any,  # whether a row may be that of the names
 ) -> Contents:
     "The reports of a sheet; `IngestError` for a wrong header, and a problem for each row with too many cells."
     first_error = IngestError("wrong header", "it holds no rows with named fields")
     for number, names in enumerate(rows[:20]):
         names = [name.strip() for name in names]
-        if sum(map(bool, names)) < min(2, len(names)):
+        known = len(pick_columns(names)) + len(pick_sections(names))
+        if (number and known < 2) or not accept(names):
             continue
         width = max(n for n, name in enumerate(names, 1) if name) if any(names) else 0
         whole, problems = [], []
@@ -294,12 +303,16 @@ def read_grid(
         if not whole and problems and pick_columns(names):
             return Contents([], problems, many=True)
         try:
-            return read_table(named_rows(names[:width], whole), format)._replace(problems=problems)
+            reports = read_table(named_rows(names[:width], whole), format).reports
         except IngestError as e:
             first_error = e if number == 0 else first_error
+            continue
+        above = "\n".join(grid_lines(rows[:number]))
+        below = [r._replace(pages=[Page(f"{above}\n{r.text}")]) for r in reports] if above else reports
+        return Contents(below, problems, many=True)
     raise first_error
 
-# %% ../../nbs/02_ingest/tables.ipynb #a266648a
+# %% ../../nbs/02_ingest/tables.ipynb #ced4076f
 def read_csv(text: str) -> Contents:
     "The rows of a CSV or TSV file, whose first lines show the delimiter; a row with too many cells is set aside."
     csv.field_size_limit(10**8)
@@ -310,8 +323,31 @@ def read_csv(text: str) -> Contents:
         lines = (line for line in text.split("\n") if re.search(r"[,;\t|]", line))
         delimiter = max(",;\t|", key=next(lines, "").count)
     with as_ingest_error("broken CSV", "its quotes do not match, so rows run into each other: export it again"):
-        rows = list(csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True, strict=True))
+        try:
+            rows = list(csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True, strict=True))
+        except csv.Error:
+            rows = unquoted_rows(text, delimiter)
     return read_grid([row for row in rows if row], "csv")
+
+
+def unquoted_rows(
+    text: str,
+    delimiter: str,
+) -> list[list[str]]:
+    "The rows of a table with tabs or bars whose quotes are inches, if all have as many cells; `csv.Error` else."
+    rows = [line.split(delimiter) for line in text.split("\n") if line.strip()]
+    if delimiter not in "\t|" or len({len(row) for row in rows}) > 1:
+        raise csv.Error("quotes do not match")
+    return rows
+
+# %% ../../nbs/02_ingest/tables.ipynb #08aab1e7
+def looks_like_table(text: str) -> bool:
+    "Whether a text's first line names a table's columns between tabs."
+    names = text.lstrip("\n\ufeff").split("\n", 1)[0].split("\t")
+    if len(names) < 2 or max(map(len, names)) > 40:
+        return False
+    kinds = set(pick_columns(names))
+    return "patient" in kinds and ("text" in kinds or {"test", "result"} <= kinds or bool(pick_sections(names)))
 
 # %% ../../nbs/02_ingest/tables.ipynb #bbc692da
 def load_json(text: str) -> tuple[list, list[IngestError]]:

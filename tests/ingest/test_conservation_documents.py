@@ -1,4 +1,4 @@
-"Conservation: what a person sees in a document stands in its text, once and in order; what is not seen does not."
+"Every word and number that a person sees in a document stands in its text, once, in order; nothing unseen does."
 
 import io
 import random
@@ -15,7 +15,6 @@ from docx.oxml.ns import nsdecls
 from made_files import texts
 
 SEEDS = range(12)
-SIGNS = ("≥", "≤", "±", "µ", "°", "α", "½")
 W = nsdecls("w")
 
 
