@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PHI_ENTITIES', 'Assertion', 'Flag', 'Record', 'Span', 'Report', 'DeidReport', 'Section', 'Finding', 'Correction',
-           'Mention', 'Lab', 'Diagnosis', 'DifferentialItem', 'StructuredReport', 'Message', 'Evidence', 'Example',
-           'GoldReport', 'content_id']
+           'Mention', 'Lab', 'Diagnosis', 'DifferentialItem', 'Medication', 'Allergy', 'VitalSign', 'Procedure',
+           'StructuredReport', 'Message', 'Evidence', 'Example', 'GoldReport', 'content_id']
 
 # %% ../../nbs/00_core/records.ipynb #2ef21217
 import hashlib
@@ -153,6 +153,49 @@ class DifferentialItem(Record):
     start: int
     end: int
 
+# %% ../../nbs/00_core/records.ipynb #7eca0002
+class Medication(Record):
+    "A drug that a report names; `start` to `end` is its name with what says how it is taken."
+
+    drug: str
+    dose: str = ""
+    previous: str = ""  # the dose before, where the report tells of a change
+    route: str = ""
+    frequency: str = ""
+    as_needed: str = ""
+    status: Literal["active", "started", "changed", "held", "stopped", "denied"] = "active"
+    start: int
+    end: int
+
+
+class Allergy(Record):
+    "A substance that a patient does not tolerate, with the reaction; negated where the report denies allergies."
+
+    substance: str
+    reaction: str = ""
+    assertion: Assertion = "present"
+    start: int
+    end: int
+
+
+class VitalSign(Record):
+    "A measured vital sign; a blood pressure is two."
+
+    name: str
+    value: float
+    unit: str = ""
+    start: int
+    end: int
+
+
+class Procedure(Record):
+    "A procedure that a report names."
+
+    name: str
+    status: Literal["done", "planned", "denied", "named"] = "named"
+    start: int
+    end: int
+
 # %% ../../nbs/00_core/records.ipynb #2a096e4f
 class StructuredReport(Record):
     "A de-identified report and what was recognised in it."
@@ -169,6 +212,10 @@ class StructuredReport(Record):
     labs: list[Lab] = []
     diagnoses: list[Diagnosis] = []
     differential: list[DifferentialItem] = []
+    medications: list[Medication] = []
+    allergies: list[Allergy] = []
+    vitals: list[VitalSign] = []
+    procedures: list[Procedure] = []
     corrections: list[Correction] = []
 
 # %% ../../nbs/00_core/records.ipynb #f27e080f

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['MESSAGE_START', 'ENVELOPE', 'ESCAPE_CODES', 'NUMBER_TYPES', 'NO_RECORD_NUMBER', 'PROSE', 'WITHDRAWN',
            'DOCUMENT_STARTS', 'LONG_BASE64', 'SUFFIXES', 'ELSEWHERE', 'SPECIMENS', 'HL7_CHARSET', 'CODECS',
-           'Delimiters', 'find_delimiters', 'Message', 'hl7_messages', 'unescape_hl7', 'Segment', 'parse_segment',
-           'record_number', 'family_name', 'patient_lines', 'structured_number', 'coded_text', 'observed_values',
+           'Delimiters', 'find_delimiters', 'Hl7Message', 'hl7_messages', 'unescape_hl7', 'Segment', 'parse_segment',
+           'hl7_record_number', 'family_name', 'patient_lines', 'structured_number', 'coded_text', 'observed_values',
            'observation_name', 'is_measured', 'measured_line', 'prose_lines', 'valid_observations', 'Document',
            'hidden_document', 'attached_document', 'specimen_name', 'Extract', 'read_observations', 'is_continued',
            'read_order', 'cut_before', 'read_patient', 'read_message', 'read_hl7', 'decode_hl7']
@@ -51,19 +51,19 @@ MESSAGE_START = re.compile(r"MSH[^\w\s]")
 ENVELOPE = re.compile(r"(?:FHS|BHS|BTS|FTS)(?:[^\w\s]|$)")
 
 
-class Message(NamedTuple):
+class Hl7Message(NamedTuple):
     "One message: its delimiters and its segments as lines."
 
     delimiters: Delimiters
     segments: list[str]
 
 
-def hl7_messages(text: str) -> list[Message]:
+def hl7_messages(text: str) -> list[Hl7Message]:
     "The messages of a file in order; MLLP frames and batch envelopes are taken off."
     messages = []
     for line in re.sub("[\x0b\x1c\ufeff]", "", text).replace("\r\n", "\n").replace("\r", "\n").split("\n"):
         if MESSAGE_START.match(line):
-            messages.append(Message(find_delimiters(line), [line]))
+            messages.append(Hl7Message(find_delimiters(line), [line]))
         elif not messages or not line.strip() or ENVELOPE.match(line):
             continue
         elif re.match(rf"[A-Z][A-Z0-9]{{2}}(?:{re.escape(messages[-1].delimiters.field)}|$)", line):
@@ -141,7 +141,7 @@ NUMBER_TYPES = ("MR", "MRN", "PI", "PT", "PN", "")  # of PID-3, the best first
 NO_RECORD_NUMBER = ("SS", "SSN", "DL", "PPN", "CC", "MA", "MC", "MCD", "MCR", "AN", "BC", "XX")
 
 
-def record_number(pid: Segment) -> str:
+def hl7_record_number(pid: Segment) -> str:
     "The record number of a PID segment; empty where it holds only numbers of another kind."
     numbers = [(pid.component(3, 1, n), pid.component(3, 5, n)) for n in range(len(pid.repetitions(3)))]
     usable = [(number, kind) for number, kind in numbers if number and kind not in NO_RECORD_NUMBER]
@@ -162,7 +162,7 @@ def patient_lines(pid: Segment) -> list[str]:
     given = " ".join(filter(None, (pid.component(5, 2), pid.component(5, 3))))
     name = ", ".join(filter(None, (family_name(pid), given)))
     born, sex = iso_date(pid.component(7)), pid.component(8)
-    return header_lines(Patient=name, MRN=record_number(pid), DOB=born, Sex=sex)
+    return header_lines(Patient=name, MRN=hl7_record_number(pid), DOB=born, Sex=sex)
 
 # %% ../../nbs/02_ingest/hl7.ipynb #db5ff310
 PROSE = ("TX", "FT", "ST", "")
@@ -403,7 +403,7 @@ def read_patient(segments: list[Segment], inner: NestedReader) -> Contents:
     return Contents([ExtractedReport(pages, "hl7")] if holds else [], problems)
 
 
-def read_message(message: Message, inner: NestedReader) -> Contents:
+def read_message(message: Hl7Message, inner: NestedReader) -> Contents:
     "The reports of one message, one a patient; `IngestError` if it holds no results."
     segments = [parse_segment(line, message.delimiters) for line in message.segments]
     if not any(s.name == "OBX" for s in segments):

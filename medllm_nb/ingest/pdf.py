@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Callable, NamedTuple
 from .contents import IngestError, Page, as_ingest_error
 from .ocr import check_size, read_page, strange_share, usable_text
 from .parameters import IngestParams
-from .pdf_ink import ReadArea, better_reading, covered_share, draw, known_share, read_unread
+from .pdf_ink import ReadArea, better_reading, covered_share, draw_page, known_share, read_unread
 from .pdf_layout import Line, layout_lines
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def merge_annotations(
 # %% ../../nbs/02_ingest/pdf.ipynb #c9e15534
 def ocr_pdf_page(page: "PdfPage", params: IngestParams) -> Page:
     "A PDF page by OCR alone."
-    return read_page(draw(page, params.ocr_dpi, params), params)
+    return read_page(draw_page(page, params.ocr_dpi, params), params)
 
 
 def with_areas(page: "PdfPage", lines: list[Line], areas: list[ReadArea]) -> Page:

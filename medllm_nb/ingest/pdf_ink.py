@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SMALL_DPI', 'DARK', 'MIN_AREA', 'MIN_INK', 'JOINED', 'MOST_AREAS', 'WORD', 'TOKEN', 'CLEARLY', 'Box', 'on_drawing',
-           'text_boxes', 'wiped', 'ink_boxes', 'draw', 'unread_boxes', 'ReadArea', 'is_text', 'read_unread',
+           'text_boxes', 'wiped', 'ink_boxes', 'draw_page', 'unread_boxes', 'ReadArea', 'holds_words', 'read_unread',
            'known_share', 'better_reading', 'covered_share']
 
 # %% ../../nbs/02_ingest/pdf_ink.ipynb #fcdc1f4c
@@ -90,7 +90,7 @@ def ink_boxes(drawing: "np.ndarray") -> list[Box]:
     return sorted(found, key=lambda box: box.top)
 
 
-def draw(page: "PdfPage", dpi: float, params: IngestParams) -> "Image":
+def draw_page(page: "PdfPage", dpi: float, params: IngestParams) -> "Image":
     "A page as a grayscale picture; `IngestError` where it would be larger than allowed."
     check_size(page.get_width() * dpi / 72, page.get_height() * dpi / 72, params)
     return page.render(scale=dpi / 72, grayscale=True).to_pil()
@@ -100,7 +100,7 @@ def unread_boxes(page: "PdfPage", textpage: "PdfTextPage", params: IngestParams)
     "Areas of a page, in pixels at 72 dots an inch, that hold ink outside the text layer."
     import numpy as np
 
-    drawing = np.asarray(draw(page, SMALL_DPI, params))
+    drawing = np.asarray(draw_page(page, SMALL_DPI, params))
     size = drawing.shape[::-1]
     return ink_boxes(wiped(drawing, text_boxes(page, textpage, size), margin=2))
 
@@ -116,7 +116,7 @@ MOST_AREAS = 3  # that are read one by one, each in its place among the lines of
 WORD = re.compile(r"[A-Za-z]{3,}")
 
 
-def is_text(page: Page) -> bool:
+def holds_words(page: Page) -> bool:
     "Whether OCR found text: two words of the dictionary, and half of all."
     words = [word.lower() for word in WORD.findall(page.text)]
     known = sum(word in dictionary_words() for word in words)
@@ -131,7 +131,7 @@ def read_unread(page: "PdfPage", textpage: "PdfTextPage", params: IngestParams) 
     boxes = unread_boxes(page, textpage, params)
     if not boxes:
         return []
-    picture = np.asarray(draw(page, params.ocr_dpi, params))
+    picture = np.asarray(draw_page(page, params.ocr_dpi, params))
     clean = wiped(picture, text_boxes(page, textpage, picture.shape[::-1]), margin=params.ocr_dpi // 60)
     scale, areas = params.ocr_dpi / SMALL_DPI, []
     for group in [[box] for box in boxes] if len(boxes) <= MOST_AREAS else [boxes]:
@@ -140,7 +140,7 @@ def read_unread(page: "PdfPage", textpage: "PdfTextPage", params: IngestParams) 
             left, top, right, bottom = (round(edge * scale) for edge in box)
             alone[top:bottom, left:right] = clean[top:bottom, left:right]
         areas.append(ReadArea(read_page(Image.fromarray(alone), params), group[0].top * scale / picture.shape[0]))
-    return [area for area in areas if is_text(area.page)]
+    return [area for area in areas if holds_words(area.page)]
 
 # %% ../../nbs/02_ingest/pdf_ink.ipynb #cd4aa1c6
 TOKEN = re.compile(r"[A-Za-z0-9|]*[A-Za-z][A-Za-z0-9|]*")

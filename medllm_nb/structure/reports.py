@@ -20,6 +20,7 @@ from .sections import find_sections
 from .spelling import Edit, apply_edits, correct_spelling, find_abbreviations
 from .tables import specialty_table
 from .terms import TERMINOLOGY
+from .treatment import find_allergies, find_medications, find_procedures, find_vitals
 
 # %% ../../nbs/04_structure/reports.ipynb #4cdbc3d4
 class StructureParams(StageParams):
@@ -141,6 +142,10 @@ def structure_report(
         labs=distinct_labs(find_labs(text, params.name_similarity)),
         diagnoses=find_diagnoses(text, sections, params.icd_similarity),
         differential=find_differential(text, sections),
+        medications=find_medications(text, sections),
+        allergies=find_allergies(text, sections),
+        vitals=find_vitals(text),
+        procedures=find_procedures(text, sections),
     )
 
 # %% ../../nbs/04_structure/reports.ipynb #5de9c0ce
