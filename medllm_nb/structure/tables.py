@@ -81,6 +81,7 @@ class LabsFile(DataFile):
     methods: list[str]
     row_leads: list[str]
     earlier: list[str]
+    interpretations: list[str]
     lookalikes: list[str]
     not_after: list[str]
     threshold_after: list[str]
