@@ -123,11 +123,11 @@ def is_range(cell: str) -> bool:
     m = RANGE.fullmatch(cell.strip())
     return bool(m and parse_range(m))
 
-# %% ../../nbs/04_structure/lab_columns.ipynb #c1326dd9
+# %% ../../nbs/04_structure/lab_columns.ipynb #fd3d9e90
 MONTHS = {m: i for i, m in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
 A_DATE = re.compile(
     r"""\b (?: (?P<y>\d{4}) [-/.] (?P<m>\d{1,2}) [-/.] (?P<d>\d{1,2})
-    | (?P<a>\d{1,2}) [-/.] (?P<b>\d{1,2}) (?: [-/.] (?P<year>\d{4}|\d{2}) )?
+    | (?P<a>\d{1,2}) (?: / (?P<b>\d{1,2}) (?: / (?P<year>\d{4}|\d{2}) )? | (?P<sep>[-.]) (?P<b2>\d{1,2}) (?P=sep) (?P<year4>\d{4}|\d{2}) )
     | (?P<day>\d{1,2}) [ .-]+ (?P<month>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]* \.? (?: [ ,.-]+ (?P<year2>\d{4}|\d{2}) )?
     | (?P<month2>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]* \.? [ ]+ (?P<day2>\d{1,2}) (?: ,? [ ]+ (?P<year3>\d{4}) )? ) \b
     (?: [ T,]+ (?: at [ ] )? (?P<time> (?: [01]?\d : | 2[0-3] :? | [01]\d ) [0-5]\d (?: :\d\d )? (?: [ ]? [ap]m )? ) \b (?! [-/.] ) )?""",
@@ -146,14 +146,14 @@ def _clock(written: str | None) -> int:
 def date_keys(m: re.Match) -> tuple[tuple | None, tuple | None]:  # of `A_DATE`
     "A date as something to sort by, month first and day first; None where it cannot be read so."
     time = _clock(m["time"])
-    year = int(next((m[k] for k in ("year", "year2", "year3") if m[k]), 0)) % 2000
+    year = int(next((m[k] for k in ("year", "year2", "year3", "year4") if m[k]), 0)) % 2000
     if m["y"]:
         key = (int(m["y"]) % 2000, int(m["m"]), int(m["d"]), time)
         return key, key
     if month := m["month"] or m["month2"]:
         key = (year, MONTHS[month[:3].lower()], int(m["day"] or m["day2"]), time)
         return key, key
-    a, b = int(m["a"]), int(m["b"])
+    a, b = int(m["a"]), int(m["b"] or m["b2"])
     return tuple((year, x, y, time) if 1 <= x <= 12 and 1 <= y <= 31 else None for x, y in ((a, b), (b, a)))
 
 
@@ -367,7 +367,7 @@ def table_below(
                     (found.current if when == "current" else found.previous).append(lab)
     return Table(found, rows[at].start, end.start + len(end.line))
 
-# %% ../../nbs/04_structure/lab_columns.ipynb #72263ca5
+# %% ../../nbs/04_structure/lab_columns.ipynb #7560b4dc
 HEADING_WORD = re.compile(
     r"(?i)\b(?:recent|labs?|tests?|component|name|units?|uom|ref\w*|rng|ranges?|interval|flag|results?|values?|latest|analyte|normal|date|time|collected|collection|and|the|&)\b|[&|/:()-]"
 )
@@ -385,7 +385,7 @@ def heading_of_dates(
             return columns, 1
     dates, lines, times = [], 0, []
     for row in rows[at : at + 12]:
-        found = list(A_DATE.finditer(row.line))
+        found = [m for m in A_DATE.finditer(row.line) if any(date_keys(m))]
         rest = HEADING_WORD.sub(" ", A_DATE.sub(" ", row.line))
         clocks = A_TIME.findall(rest) if dates else []
         if re.search(r"\w", A_TIME.sub(" ", rest) if clocks else rest) or (not found and not clocks and lines and row.line.strip() == ""):
