@@ -203,7 +203,7 @@ def read_heading(cell: str) -> Column | None:
         return Column("named", label=label)
     return next((Column(role) for role, words in ROLES.items() if re.fullmatch(words, written, re.I)), None)
 
-# %% ../../nbs/04_structure/lab_columns.ipynb #6c6fab8b
+# %% ../../nbs/04_structure/lab_columns.ipynb #e223e4f4
 class Row(NamedTuple):
     "A line of the text with its cells."
 
@@ -224,7 +224,8 @@ def read_rows(text: str) -> list[Row]:
 @lru_cache(1)
 def heading_token_pattern() -> re.Pattern:
     "A test's name, or a word that stands beside names in a heading."
-    return re.compile(rf"{name_pattern().pattern}|\b(?i:date|time|date/time|collected|tests?|results?|day|labs?)\b")
+    words = r"\b(?i:date|time|date/time|collected|tests?|results?|day|labs?)\b"
+    return re.compile(rf"(?P<test>{name_pattern().pattern})|(?P<word>{words})|(?P<other>(?<!\S)[A-Z][A-Za-z0-9%#.-]{{1,8}}(?!\S))")
 
 
 def heading_of_tests(row: Row) -> list[tuple[Cell, Column]]:
@@ -236,14 +237,14 @@ def heading_of_tests(row: Row) -> list[tuple[Cell, Column]]:
         for m in heading_token_pattern().finditer(line):
             if re.search(r"\S", line[at : m.start()]):
                 return []
-            label = read_label(m.group())
-            columns.append((Cell(m.group(), row.start + m.start(), row.start + m.end()), Column("named", label=label) if label else Column("other")))
+            column = Column("named", label=label) if (label := read_label(m.group())) else Column("other" if m["word"] else "unknown")
+            columns.append((Cell(m.group(), row.start + m.start(), row.start + m.end()), column))
             at = m.end()
         if line[at:].strip():
             return []
     tests = [c.label.test for _, c in columns if c.role == "named"]
     plain = all(c.role in ("named", "unknown", "other", "test", "value") for _, c in columns)
-    wordy = any(c.role == "unknown" and (len(cell.text) > 30 or re.search(r"\d", cell.text)) for cell, c in columns)
+    wordy = 2 * len(tests) < len(columns) if len(row.cells) < 2 else any(c.role == "unknown" and (len(cell.text) > 30 or re.search(r"\d", cell.text)) for cell, c in columns)
     return columns if len(tests) >= 2 and plain and not wordy else []
 
 
@@ -514,7 +515,7 @@ def table_beside(
         return None
     return Table(found, rows[at].start, rows[last].start + len(rows[last].line))
 
-# %% ../../nbs/04_structure/lab_columns.ipynb #2150e900
+# %% ../../nbs/04_structure/lab_columns.ipynb #93e41e10
 class Item(NamedTuple):
     "A cell of a column: its kind and where it stands."
 
@@ -534,7 +535,7 @@ def read_items(rows: list[Row]) -> Iterator[Item]:
             yield Item("unit", cell)
         elif is_range(cell.text):
             yield Item("range", cell)
-        elif (v := read_value_cell(cell.text)) and not v.tail.limits:
+        elif read_value_cell(cell.text):
             yield Item("value", cell)
         elif re.fullmatch(r"(?i)HH|LL|H|L|high|low|normal|\*+", cell.text):
             yield Item("flag", cell)

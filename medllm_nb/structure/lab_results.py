@@ -57,7 +57,7 @@ def is_critical(
     limits, own = lab_tables().critical.get(name), values_in_table_unit(name, value, unit)
     return bool(limits and own) and all(flag_of(v, *limits, sign) in ("low", "high") for v in own)
 
-# %% ../../nbs/04_structure/lab_results.ipynb #7476546d
+# %% ../../nbs/04_structure/lab_results.ipynb #923f94f4
 def rescaled(
     limits: Limits | None,
     factor: float,  # of the value's reading by `true_value` to the plain one
@@ -85,7 +85,7 @@ def make_lab(
         sign=reading.sign,
         unit=unit,
         ucum=ucum_code(unit),
-        loinc=loinc_number(name, unit, value),
+        loinc=None if reading.sign and not unit else loinc_number(name, unit, value),
         low=low,
         high=high,
         flag=decide_flag(name, value, reading, unit),

@@ -64,7 +64,7 @@ def is_fluid_heading(line: str) -> bool:
     labelled = label.fullmatch(line.strip())
     said = labelled["what"] if labelled else line
     fluid = fluid_patterns()[0].search(said)
-    if not fluid or len(line) > 90 or blood_pattern().search(said) or name_pattern().search(said.replace("UA", "")):
+    if not fluid or len(line) > 90 or re.search(r"(?i)\b(?:blood|serum|plasma)\b", said) or name_pattern().search(said):
         return False
     rest = words.sub("", re.sub(r"\([^)]*\)|[\d/:.,#*•|&-]+", " ", said))
     return bool(labelled) or not re.search(r"\w", rest)

@@ -4,20 +4,20 @@
 
 # %% auto #0
 __all__ = ['RANGE', 'RANGE_COLUMNS', 'Limits', 'FLAG_WORDS', 'FLAG', 'GAP', 'MARK', 'FORMER', 'REST_BLANK', 'BREAKS', 'DUST',
-           'NAMED_UNIT', 'VALUE', 'FORTH', 'BACK', 'STEP', 'LIST', 'MORE_NUMBERS', 'MAYBE_ARROW', 'AFTER_RESULT',
-           'NUMBER_LINE', 'FLAG_PHRASES', 'CLOCK', 'EXPONENT', 'parse_range', 'flag_of', 'Tail', 'read_tail',
-           'filler_pattern', 'dose_pattern', 'threshold_pattern', 'other_behind_pattern', 'interpretation_pattern',
-           'Trend', 'read_trend', 'is_open_which', 'is_name_line', 'may_be_below', 'Reading', 'Lead', 'read_lead',
-           'is_no_value', 'find_value', 'is_legend', 'is_not_result']
+           'NAMED_UNIT', 'VALUE', 'FORTH', 'BACK', 'STEP', 'LIST', 'MORE_NUMBERS', 'DATED', 'BEFORE_NOW', 'MAYBE_ARROW',
+           'AFTER_RESULT', 'NUMBER_LINE', 'FLAG_PHRASES', 'CLOCK', 'EXPONENT', 'SAYS_MORE', 'parse_range', 'flag_of',
+           'Tail', 'read_tail', 'filler_pattern', 'dose_pattern', 'threshold_pattern', 'other_behind_pattern',
+           'interpretation_pattern', 'Trend', 'read_trend', 'is_open_which', 'is_name_line', 'may_be_below', 'Reading',
+           'Lead', 'read_lead', 'is_no_value', 'find_value', 'is_legend', 'is_not_result']
 
-# %% ../../nbs/04_structure/lab_values.ipynb #2592e80c
+# %% ../../nbs/04_structure/lab_values.ipynb #b99bf887
 import re
 from functools import lru_cache
 from math import inf
 from typing import NamedTuple
 
 from ..core import LabTest, lab_tests
-from .lab_names import any_word, name_pattern, read_suffixes
+from .lab_names import any_word, name_pattern, read_suffixes, test_names
 from .lab_specimens import in_fluids_sentence, under_fluid
 from .tables import lab_tables
 from medllm_nb.structure.units import (
@@ -37,7 +37,7 @@ RANGE = re.compile(
     rf"""
     (?P<open> [(\[{{] )? [ \t]*
     (?i: (?: adult[ ]+ | (?: biological | bio\.? ) [ ]+ )?
-        (?P<word> reference | ref\.? | normal | expected | ranges? | nl | rr | n )
+        (?P<word> reference | ref\.? | normal | standard | expected | ranges? | nl | rr | n )
         (?: [ \t]* (?: ranges? | rng\.? | intervals? | int\.? | values? | limits? ) \.? )?
         [ \t]* [:=.\-]{{0,2}} (?: [ \t]* [:-]{{1,2}} )? (?: [ \t]* \n )? )?
     [ \t]* [:=.\-]? [ \t]* (?: is[ ] )?
@@ -151,7 +151,7 @@ def _with_range(tail: Tail, text: str, start: int, gap: str, scanned: LabTest | 
         return None
     if not (m["open"] or m["word"]) and re.search(r"[,;.]", gap):
         return None
-    if "\n" in gap and not m["open"] and not REST_BLANK.match(text, m.end()):
+    if "\n" in gap and not (m["open"] or m["word"]) and not REST_BLANK.match(text, m.end()):
         return None
     return tail._replace(limits=parse_range(m), end=m.end(), unit=tail.unit or m["runit"] or "")
 
@@ -201,14 +201,14 @@ def filler_pattern() -> re.Pattern:
     at_a_time = rf"at [ ] {time} (?= [ ]? (?: [:=,] | (?: was | is | of ) \b ) [^.;\n\d]{{1,20}} \d )"
     moved = rf"""(?: {any_word(lab_tables().moved)} )
         (?: [ \t]+ from [ \t]+ {BARE} [ \t]* (?: {A_UNIT} )? )? [ \t]+ to\b"""
-    in_brackets = any_word(lab_tables().row_leads)
+    in_brackets, symbols = any_word(lab_tables().row_leads), "|".join(n for n in test_names() if len(n) <= 3)
     return re.compile(
         rf"""
-        (?: \s* \( [ ]? (?: [A-Z][a-z]? [+\-]{{0,2}} \d? | (?i: {in_brackets} ) ) [ ]? \) )? [+]? ;?    # (K+), Na+
+        (?: \s* \( [ ]? (?: (?i: {symbols} ) [+\-]{{0,2}} \d? | (?i: {in_brackets} ) ) [ ]? \) )? [+]? ;?    # (K+), Na+
         (?: [ \t]* (?: \b (?i: {at_a_time} | {moved} | (?: {any_word(lab_tables().between)} ) \b )
             | [:=|*\t] | \.{{2,}} | (?: HH | LL | [HL↑↓] ) (?=[ \t|]) | [(\[] (?: [HLA*!] | HH | LL ) [)\]] | (?i: high | low ) (?= [ \t|]+ \d )
             | - (?=[ \t]) | , (?= [ \t]* (?: at [ \t]+ )? \d ) ) )*
-        {BREAKS} (?: (?i: was | is | at | of | to ) [ \t]+ )? (?: [HL*] [ \t]+ )?""",
+        {BREAKS} (?: (?i: was | is | at | of | to ) [ \t]+ | (?i: (?: your | my )[ ] )? (?i: value | result ) [ \t]* [:=]? [ \t]* )? (?: [HL*] [ \t]+ )?""",
         re.X,
     )
 
@@ -268,7 +268,7 @@ def interpretation_pattern() -> re.Pattern:
     words = any_word(lab_tables().interpretations)
     return re.compile(rf"[ \t]* [,:;=(]? [ \t]* (?i: {words} ) (?! \w )", re.X)
 
-# %% ../../nbs/04_structure/lab_values.ipynb #319a7cdd
+# %% ../../nbs/04_structure/lab_values.ipynb #60eab38c
 FORTH, BACK = r"(?: -{1,3}> | =+> | → | ⇒ | ➔ | ➜ | >{2,3} )", r"(?: <-{1,3} | ← | ⇐ )"
 STEP = re.compile(
     rf"[ \t]* (?: {A_UNIT} )? [HL*]? [ \t]* (?: (?P<forth> {FORTH} ) | (?P<back> {BACK} ) ) [ \t]* (?P<value> {BARE} ) (?! [\d/] )", re.X
@@ -277,6 +277,11 @@ LIST = re.compile(rf"(?: [ ]? , [ ]? (?: and [ ] )? {BARE} (?! \w | [ ]? (?: {A_
 MORE_NUMBERS = re.compile(  # further columns: '128 136 140 mmol/L'
     rf"""[ \t]* (?: [HL*!]{{1,2}} | [(] [HL*!]{{1,2}} [)] )? (?P<gap> [ \t|]+ ) (?P<next> {BARE} ) [HL*!]{{0,2}} (?! [\w/:.,%^*°] | [ \t]* (?: [-–_~] | to\b ) )
     [ \t|]* (?: [HL*!]{{1,2}} | [(] [HL*!]{{1,2}} [)] )? [ \t|]* (?= \Z | \n | [\d<>(\[] | {A_UNIT} )""",
+    re.X,
+)
+DATED = re.compile(r"[ \t]+(?:\d{1,2}/\d{1,2}/\d{2,4}|\d{4}-\d\d-\d\d)\b")  # the result's date
+BEFORE_NOW = re.compile(  # '1.9 (was 0.9)', '1.9, up from 0.9'
+    rf"[ \t,;(]* (?i: was | previously | previous | prev\.? | prior | baseline | (?: up | down )? [ ]? from | last ) [: ]+ (?: of [ ] )? (?P<value> {BARE} ) (?! [\d/] | [ ]? (?i: to | days? | weeks? | months? | years? | hours? ) \b )",
     re.X,
 )
 MAYBE_ARROW = re.compile(rf"[ ]?>[ ]?{BARE}", re.X)
@@ -314,7 +319,7 @@ def is_open_which(
     arrow = MAYBE_ARROW.match(text, at) and test.high != inf
     return bool(LIST.match(text, at) or arrow or (columns and "|" not in columns["gap"] and "\t" not in columns["gap"]))
 
-# %% ../../nbs/04_structure/lab_values.ipynb #9b62e49c
+# %% ../../nbs/04_structure/lab_values.ipynb #46592d4b
 AFTER_RESULT = re.compile(r"[ \t|]*(?:[A-Z]{2,3}[ \t]*)?(?:\r?\n|\Z)")
 NUMBER_LINE = re.compile(rf"(?: [ \t]* \r?\n )? [ \t|]* [<>]? [ ]? {BARE} [ \t|HL*]* (?: \r?\n | \Z )", re.X)
 
@@ -339,7 +344,8 @@ def may_be_below(
     if re.search(r"[A-Za-z]{2}", words):
         return "|" not in words
     if re.search(r"\w", lead):
-        return len(re.findall(r"\b[a-z]{2,}\b", lead)) >= 3 and not re.search(r"[|\t]|[ ]{2}", lead.strip())
+        prose = len(re.findall(r"\b[a-z]{2,}\b", lead)) >= 3 or re.search(r"(?i)\b(?:his|her|the|their|with|and|of|a)\b", lead)
+        return bool(prose) and not re.search(r"[|\t]|[ ]{2}", lead.strip())
     before = text[:line_start].rstrip().rpartition("\n")[2]
     below = text[end:].lstrip(" \t|HL*")[:40]
     numbers_below = below[:1] in ("\n", "\r") and NUMBER_LINE.match(below.lstrip("\r")[1:])
@@ -437,11 +443,14 @@ def find_value(
     more = MORE_NUMBERS.match(text, trend.end)
     if not trend.former and tail.former is None and is_open_which(text, trend.end, test):
         return None
-    if not lead.unit and not tail.unit and not tail.limits and dose_pattern().match(text, trend.end):
+    dated = DATED.match(text, tail.end)
+    if not (lead.unit or tail.unit or tail.limits or dated) and dose_pattern().match(text, trend.end):
         return None
     if re.compile(rf"\.\d{EXPONENT}").match(text, v.end()):  # a date such as 3.4.2021
         return None
+    before = BEFORE_NOW.match(text, max(tail.end, trend.end)) or re.search(rf"\bfrom[ ]+(?P<value>{BARE})", lead.words, re.X)
     former = trend.former + ((tail.former,) if tail.former is not None else ())
+    former += (parse_number(before["value"]),) if before else ()
     columns = bool(more) and tail.former is None
     sign, limits, end = (v["sign"] or "").strip("~"), tail.limits or lead.limits, max(tail.end, trend.end)
     tail = tail._replace(unit=tail.unit or lead.unit)
@@ -453,6 +462,13 @@ def find_value(
     return reading
 
 # %% ../../nbs/04_structure/lab_values.ipynb #3f1a9c25
+SAYS_MORE = re.compile(
+    r"""[ \t]*:?[ \t]+ (?! (?: and | or | but | with | on | at | in | today | this | from | yesterday | x | per | by | which | while | so | then | previously | initially | repeat | now
+        | during | after | before | since | as | the | a | for | to | high | low | ref | reference | normal | collected | performed ) \b ) [a-z]{4,}""",
+    re.X,
+)
+
+
 def is_legend(
     text: str,
     reading: Reading,
@@ -461,6 +477,8 @@ def is_legend(
     if not reading.sign:
         return False
     words = interpretation_pattern().match(text, reading.end)
+    plain_row = not re.search(r"\b(?:was|is|of|at|were)\b", reading.words)
+    words = words or (plain_row and SAYS_MORE.match(text, reading.end))
     rest = text[reading.end : reading.end + 80].partition("\n")[0]
     return bool(words or (reading.tail.flag and re.search(rf"{BARE} [ ]* [-–]", rest, re.X)))
 

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['BARE', 'NUMBER', 'THOUSANDS', 'VOLUME', 'UNIT', 'A_UNIT', 'A_COUNT', 'PER_LITER', 'SUPERSCRIPTS', 'SAME_IN_UNITS',
-           'DAMAGED_UNIT', 'PER_MICROLITER', 'parse_number', 'unit_spellings', 'unit_key', 'normalize_unit',
-           'damaged_unit', 'ucum_code', 'unit_factor', 'convert_lab', 'value_in_table_unit', 'assumed_units',
-           'values_in_table_unit', 'true_value', 'loinc_number']
+           'OTHER_SPELLINGS', 'DAMAGED_UNIT', 'PER_MICROLITER', 'parse_number', 'unit_spellings', 'unit_key',
+           'normalize_unit', 'damaged_unit', 'ucum_code', 'unit_factor', 'convert_lab', 'value_in_table_unit',
+           'assumed_units', 'values_in_table_unit', 'true_value', 'loinc_number']
 
 # %% ../../nbs/04_structure/units.ipynb #3d2f99b2
 import re
@@ -47,6 +47,7 @@ UNIT = re.compile(
     | (?i: ml/min ) (?: [ ]? (?: / | per ) [ ]? [{{]? 1[.,]73 (?: [ _]? (?: m (?: 2 | ² | [\^*]2 ) | sq\.?[ ]?m ) )? [}}]? )?
     | [×xX*.]? [ ]? 10 [ ]? (?: [\^*eE(°/4]{{1,2}} [ ]? \+? 0? [369g]? | [⁰¹²³⁶⁹]{{1,2}} | [369] ) [ ]? \)? [ ]? / [ ]? {VOLUME}
     | (?: [A-Za-zµμ]{{0,10}} | x?1000 ) [ ]? (?: / | \b per [ ] ) [ ]? {VOLUME}   # K/uL, lakhs/cumm, per mm3
+    | (?: [Ll]akhs? | [Ll]acs? ) \b (?! [ ]? (?: / | per ) )
     | mm [ ]? (?: / | in | at ) [ ]? (?: 1 | 1st | first )? [ ]? (?: hr? | hours? )
     | [A-Za-zµμ0-9]{{0,6}} (?: \[IU\] )? [ ]? / [ ]? (?: [A-Za-z0-9µμ]{{1,5}} )          # mmol/L, m[IU]/L
     | f[Ll1] ) (?![A-Za-z0-9])""",
@@ -79,7 +80,7 @@ SAME_IN_UNITS = (  # what is written in several ways within a unit
     (re.compile(r"^mc(?=g|mol|iu|u/)|^micro(?=iu|mol|g)"), "u"),
     (re.compile(r"liters?\b|litres?\b"), "l"),
     (re.compile(r"sq\.?m\b|m[\^*]2\b"), "m2"),
-    (re.compile(r"^(?:lakhs?|lacs?)/"), "lakh/"),
+    (re.compile(r"^(?:lakhs?|lacs?)(?:/(?:mm3|ul))?$"), "lakh/mm3"),
     (re.compile(r"^mm(?:/|in|at)(?:1st|1|first)?(?:hr?|hours?)$"), "mm/h"),
     (re.compile(r"^gms?(?=/|%)"), "g"),
 )
@@ -99,6 +100,9 @@ def unit_key(written: str) -> str:
     return f"10^{power + PER_LITER[m['volume']]}/l"
 
 
+OTHER_SPELLINGS = {"l/l": "L/L", "miu/ml": "mIU/mL", "kpa": "kPa"}
+
+
 def normalize_unit(
     written: str,
     test: LabTest,  # whose unit it is: pg/mL and ng/L are one, and G/L of a count is 10^9/L
@@ -113,7 +117,9 @@ def normalize_unit(
     own = unit_spellings().get(test.unit.lower(), test.unit)
     if unit == own:
         return test.unit
-    return written if unit in lab_tables().other_units else unit
+    if unit not in lab_tables().other_units:
+        return unit
+    return OTHER_SPELLINGS.get(unit) or re.sub(r"/([mud]?)l\b", r"/\1L", unit)
 
 # %% ../../nbs/04_structure/units.ipynb #42a0c622
 DAMAGED_UNIT = re.compile(r"[A-Za-zµ]{1,4}/?[A-Za-z.]{1,3}(?=[\s.,;|()\[]|$)")
@@ -241,7 +247,7 @@ def values_in_table_unit(
     found = [value_in_table_unit(name, value, u) for u in units]
     return [] if None in found else found
 
-# %% ../../nbs/04_structure/units.ipynb #afe67911
+# %% ../../nbs/04_structure/units.ipynb #ea3a95ff
 PER_MICROLITER = ("/uL", "/mcL", "/mm3", "/cmm", "cells/uL", "cells/mm3")
 
 
@@ -264,7 +270,7 @@ def true_value(
         return value / 1000
     return value
 
-# %% ../../nbs/04_structure/units.ipynb #76034e6f
+# %% ../../nbs/04_structure/units.ipynb #b3d205a2
 @lru_cache(4096)
 def loinc_number(
     name: str,  # the test
