@@ -23,7 +23,7 @@ from .lab_values import NAMED_UNIT, RANGE, VALUE, Reading, Tail, parse_range, re
 from .tables import lab_tables
 from .units import UNIT, assumed_units, normalize_unit, parse_number, unit_key, unit_spellings, value_in_table_unit
 
-# %% ../../nbs/04_structure/lab_columns.ipynb #1770826c
+# %% ../../nbs/04_structure/lab_columns.ipynb #0a535c64
 class Cell(NamedTuple):
     "A cell of a table and where it stands in the text."
 
@@ -37,8 +37,8 @@ def split_cells(
     at: int,  # where the line begins in the text
 ) -> list[Cell]:
     "The cells of a line; one for a line without separators."
-    body = re.sub(r"[\s|]+\Z", "", line) if line.count("|") > 1 and line.rstrip().endswith("|") and line.lstrip().startswith("|") else line.rstrip()
-    start = len(line) - len(line.lstrip(" |" if body != line.rstrip() else " "))
+    body = re.sub(r"[\s|]+\Z", "", line) if line.count("|") > 1 and line.rstrip().endswith("|") and line.lstrip().startswith("|") else line.rstrip(" \r\n" if "\t" in line else None)
+    start = len(line) - len(line.lstrip(" |" if "|" in line and body != line.rstrip() else " "))
     divider = r"\|" if "|" in body[start:] else r"\t" if "\t" in body[start:] else r"[ ]{2,}"
     cells, begin = [], start
     for m in [*re.finditer(divider, body[start:]), None]:

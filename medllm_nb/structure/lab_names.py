@@ -66,9 +66,9 @@ def trie_pattern(words: list[str]) -> str:
 def name_expression() -> str:
     "A test's name as a regular expression, the longest first; not a verbose one."
     short = [n for t in lab_tests().values() for n in (t.name, *t.aliases) if len(n) <= 2]
-    long = [re.sub(r"\s*,\s*", ",", n) for n in test_names() if len(n) > 2]
+    long = [re.sub(r"\s*,\s*", ",", n).replace("% ", "%~") for n in test_names() if len(n) > 2]
     blank, hyphen, comma = r"(?:[ \t]+|[ \t]*\n[ \t]*)", r"[- \n]?", r"[ \t]*,[ \t]*"
-    spaced = trie_pattern(long).replace(",", comma).replace(r"\ ", blank).replace(r"\-", hyphen)
+    spaced = trie_pattern(long).replace(",", comma).replace("\\~", "[ ]?").replace("~", "[ ]?").replace(r"\ ", blank).replace(r"\-", hyphen)
     return rf"(?:(?i:{spaced})|(?:{'|'.join(short)}))"
 
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from rapidfuzz.distance import OSA
 from symspellpy import SymSpell, Verbosity
 
-from .labs import test_names
+from .lab_names import test_names
 from .tables import abbreviation_table, cue_table, heading_table, icd_tables, term_tables
 from .terms import drug_names, drug_words, english_words, opposed, word_frequencies
 
