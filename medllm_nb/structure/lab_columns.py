@@ -16,12 +16,27 @@ from functools import lru_cache
 from typing import Iterator, NamedTuple
 
 from ..core import Lab, lab_tests
-from .lab_names import match_test_name, name_pattern, named_test, other_test_pattern, read_suffixes, row_lead_pattern
+from medllm_nb.structure.lab_names import (
+    match_test_name,
+    name_pattern,
+    named_test,
+    other_test_pattern,
+    read_suffixes,
+    row_lead_pattern,
+)
 from .lab_results import Results, make_lab
 from .lab_specimens import in_fluids_sentence, under_fluid
 from .lab_values import NAMED_UNIT, RANGE, VALUE, Reading, Tail, parse_range, read_tail
 from .tables import lab_tables
-from .units import UNIT, assumed_units, normalize_unit, parse_number, unit_key, unit_spellings, value_in_table_unit
+from medllm_nb.structure.units import (
+    UNIT,
+    assumed_units,
+    normalize_unit,
+    parse_number,
+    unit_key,
+    unit_spellings,
+    value_in_table_unit,
+)
 
 # %% ../../nbs/04_structure/lab_columns.ipynb #0a535c64
 class Cell(NamedTuple):
@@ -37,7 +52,11 @@ def split_cells(
     at: int,  # where the line begins in the text
 ) -> list[Cell]:
     "The cells of a line; one for a line without separators."
-    body = re.sub(r"[\s|]+\Z", "", line) if line.count("|") > 1 and line.rstrip().endswith("|") and line.lstrip().startswith("|") else line.rstrip(" \r\n" if "\t" in line else None)
+    body = (
+        re.sub(r"[\s|]+\Z", "", line)
+        if line.count("|") > 1 and line.rstrip().endswith("|") and line.lstrip().startswith("|")
+        else line.rstrip(" \r\n" if "\t" in line else None)
+    )
     start = len(line) - len(line.lstrip(" |" if "|" in line and body != line.rstrip() else " "))
     divider = r"\|" if "|" in body[start:] else r"\t" if "\t" in body[start:] else r"[ ]{2,}"
     cells, begin = [], start
@@ -225,7 +244,9 @@ def read_rows(text: str) -> list[Row]:
 def heading_token_pattern() -> re.Pattern:
     "A test's name, or a word that stands beside names in a heading."
     words = r"\b(?i:date|time|date/time|collected|tests?|results?|day|labs?)\b"
-    return re.compile(rf"(?P<test>{name_pattern().pattern})|(?P<word>{words})|(?P<other>(?<!\S)[A-Z][A-Za-z0-9%#.-]{{1,8}}(?!\S))")
+    return re.compile(
+        rf"(?P<test>{name_pattern().pattern})|(?P<word>{words})|(?P<other>(?<!\S)[A-Z][A-Za-z0-9%#.-]{{1,8}}(?!\S))"
+    )
 
 
 def heading_of_tests(row: Row) -> list[tuple[Cell, Column]]:
@@ -237,14 +258,22 @@ def heading_of_tests(row: Row) -> list[tuple[Cell, Column]]:
         for m in heading_token_pattern().finditer(line):
             if re.search(r"\S", line[at : m.start()]):
                 return []
-            column = Column("named", label=label) if (label := read_label(m.group())) else Column("other" if m["word"] else "unknown")
+            column = (
+                Column("named", label=label)
+                if (label := read_label(m.group()))
+                else Column("other" if m["word"] else "unknown")
+            )
             columns.append((Cell(m.group(), row.start + m.start(), row.start + m.end()), column))
             at = m.end()
         if line[at:].strip():
             return []
     tests = [c.label.test for _, c in columns if c.role == "named"]
     plain = all(c.role in ("named", "unknown", "other", "test", "value") for _, c in columns)
-    wordy = 2 * len(tests) < len(columns) if len(row.cells) < 2 else any(c.role == "unknown" and (len(cell.text) > 30 or re.search(r"\d", cell.text)) for cell, c in columns)
+    wordy = (
+        2 * len(tests) < len(columns)
+        if len(row.cells) < 2
+        else any(c.role == "unknown" and (len(cell.text) > 30 or re.search(r"\d", cell.text)) for cell, c in columns)
+    )
     return columns if len(tests) >= 2 and plain and not wordy else []
 
 
@@ -312,7 +341,9 @@ def order_in_time(rows: list[tuple[str, list]]) -> list[str]:
     dates = [A_DATE.search(label) for label, _ in rows]
     if all(dates):
         now = newest([date_keys(m) for m in dates])
-        return ["open"] * len(rows) if now is None else ["current" if i == now else "previous" for i in range(len(rows))]
+        return (
+            ["open"] * len(rows) if now is None else ["current" if i == now else "previous" for i in range(len(rows))]
+        )
     earlier = [bool(re.match(ROLES["previous"], label, re.I)) for label, _ in rows]
     current = [bool(re.fullmatch(ROLES["value"], label.strip(), re.I)) for label, _ in rows]
     clear = sum(current) == 1 and all(a != b for a, b in zip(earlier, current))
@@ -331,14 +362,22 @@ def table_below(
     units, limits, values, last = {}, {}, [], at
     for i in range(at + 1, len(rows)):
         row = rows[i]
-        if re.fullmatch(r"[\s|:=+-]*", row.line) and i == last + 1 and (row.line.strip() or (i == at + 1 and i + 1 < len(rows))):
+        if (
+            re.fullmatch(r"[\s|:=+-]*", row.line)
+            and i == last + 1
+            and (row.line.strip() or (i == at + 1 and i + 1 < len(rows)))
+        ):
             last = i
             continue
         cells = cells_below(row, columns)
         if cells is None or not re.search(r"\d|/", row.line):
             break
         named = [(n, cell) for n, (cell, (_, c)) in enumerate(zip(cells, columns)) if c.role == "named"]
-        label = " ".join(c.text for c in row.cells if c not in [cell for _, cell in named]) if len(row.cells) > 1 else cells[0].text
+        label = (
+            " ".join(c.text for c in row.cells if c not in [cell for _, cell in named])
+            if len(row.cells) > 1
+            else cells[0].text
+        )
         if all(is_unit(cell.text) or not cell.text for _, cell in named):
             units = {n: cell.text for n, cell in named}
         elif all(is_range(cell.text) or not cell.text for _, cell in named):
@@ -361,7 +400,12 @@ def table_below(
                 label = columns[n][1].label
                 reading = column_reading(cell, units.get(n, "") or label.unit, limits.get(n), doubtful)
                 name = columns[n][0]
-                if not reading or when == "open" or is_fluid(text, name.start, name.end) or is_fluid(text, cell.start, cell.end):
+                if (
+                    not reading
+                    or when == "open"
+                    or is_fluid(text, name.start, name.end)
+                    or is_fluid(text, cell.start, cell.end)
+                ):
                     continue
                 lab = make_lab(label.test, reading, cell.start)
                 if fits_test(lab):
@@ -389,7 +433,9 @@ def heading_of_dates(
         found = [m for m in A_DATE.finditer(row.line) if any(date_keys(m))]
         rest = HEADING_WORD.sub(" ", A_DATE.sub(" ", row.line))
         clocks = A_TIME.findall(rest) if dates else []
-        if re.search(r"\w", A_TIME.sub(" ", rest) if clocks else rest) or (not found and not clocks and lines and row.line.strip() == ""):
+        if re.search(r"\w", A_TIME.sub(" ", rest) if clocks else rest) or (
+            not found and not clocks and lines and row.line.strip() == ""
+        ):
             break
         dates, times, lines = dates + found, times + clocks, lines + 1
     if len(dates) < 2 or not lines:
@@ -472,7 +518,9 @@ def row_values(
         unit, written = by_role.get("unit", ""), by_role.get("range", "")
         r = RANGE.match(f"{by_role['low']}-{by_role['high']}" if {"low", "high"} <= by_role.keys() else written)
         unit = unit or label.unit or (r["runit"] if r else "") or ""
-        return TokenRow(cell, label, [row.cells[i] for i in of_values], unit if is_unit(unit) else "", r and parse_range(r))
+        return TokenRow(
+            cell, label, [row.cells[i] for i in of_values], unit if is_unit(unit) else "", r and parse_range(r)
+        )
     tokens = read_token_row(row)
     return tokens if tokens and len(tokens.values) == len(of_values) else None
 
@@ -578,7 +626,9 @@ def labs_apart(columns: dict[str, list[Cell]]) -> list[Lab]:
         reading = column_reading(value, unit, limits, True)
         if not label or not reading:
             continue
-        lab = make_lab(label.test, reading._replace(tail=reading.tail._replace(unit=reading.tail.unit or label.unit)), value.start)
+        lab = make_lab(
+            label.test, reading._replace(tail=reading.tail._replace(unit=reading.tail.unit or label.unit)), value.start
+        )
         if not fits_test(lab):
             return []
         labs.append(lab)
@@ -618,7 +668,9 @@ def find_tables(
     rows, tables, at = read_rows(text), [], 0
     while at < len(rows):
         short = rows[at].cells and len(rows[at].line) <= 240
-        table = short and (table_below(text, rows, at) or table_beside(text, rows, at, scanned) or table_apart(text, rows, at))
+        table = short and (
+            table_below(text, rows, at) or table_beside(text, rows, at, scanned) or table_apart(text, rows, at)
+        )
         if not table:
             at += 1
             continue

@@ -68,14 +68,23 @@ def name_expression() -> str:
     short = [n for t in lab_tests().values() for n in (t.name, *t.aliases) if len(n) <= 2]
     long = [re.sub(r"\s*,\s*", ",", n).replace("% ", "%~") for n in test_names() if len(n) > 2]
     blank, hyphen, comma = r"(?:[ \t]+|[ \t]*\n[ \t]*)", r"[- \n]?", r"[ \t]*,[ \t]*"
-    spaced = trie_pattern(long).replace(",", comma).replace("\\~", "[ ]?").replace("~", "[ ]?").replace(r"\ ", blank).replace(r"\-", hyphen)
+    spaced = (
+        trie_pattern(long)
+        .replace(",", comma)
+        .replace("\\~", "[ ]?")
+        .replace("~", "[ ]?")
+        .replace(r"\ ", blank)
+        .replace(r"\-", hyphen)
+    )
     return rf"(?:(?i:{spaced})|(?:{'|'.join(short)}))"
 
 
 @lru_cache(1)
 def name_pattern() -> re.Pattern:
     "Matches a test's name that stands for itself."
-    before = r"(?:(?<![A-Za-z0-9/\-])|(?<=HIGH)|(?<=LOW)|(?<=\b[SPB]-))"  # a PDF's columns may stick together: LOWSodium
+    before = (
+        r"(?:(?<![A-Za-z0-9/\-])|(?<=HIGH)|(?<=LOW)|(?<=\b[SPB]-))"  # a PDF's columns may stick together: LOWSodium
+    )
     after = r"(?![A-Za-z0-9])(?!-[A-Za-z])"
     return re.compile(rf"{before}{name_expression()}{after}")
 
@@ -148,10 +157,15 @@ def other_test_pattern() -> re.Pattern:
 @lru_cache(1)
 def row_lead_pattern() -> re.Pattern:
     "Words and marks that may stand before a test's name in its row."
-    return re.compile(rf"(?i) (?: [\W\d_]+ | \b (?: {any_word([*lab_tables().row_leads, *lab_tables().earlier])} ) (?! \w ) )* \Z", re.X)
+    return re.compile(
+        rf"(?i) (?: [\W\d_]+ | \b (?: {any_word([*lab_tables().row_leads, *lab_tables().earlier])} ) (?! \w ) )* \Z",
+        re.X,
+    )
 
 
-IN_PROSE = re.compile(r"\b(?:for|with|from|in|on|to|by|at|had|has|have|due|his|her|their|the|and|of|as|who|found|shows?|showed|revealed)\b")
+IN_PROSE = re.compile(
+    r"\b(?:for|with|from|in|on|to|by|at|had|has|have|due|his|her|their|the|and|of|as|who|found|shows?|showed|revealed)\b"
+)
 
 
 def is_other_in_row(

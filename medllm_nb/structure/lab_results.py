@@ -128,7 +128,10 @@ def read_result(
     bare = not (lab.unit or reading.limits or reading.tail.flag)
     if bare and at - start <= 2 and not assumed_units(name, lab.value):
         return Results()  # K 562 cells
-    former = [reading._replace(written=f"{v:g}", sign="", tail=reading.tail._replace(flag=None, urgent=False)) for v in reading.former]
+    former = [
+        reading._replace(written=f"{v:g}", sign="", tail=reading.tail._replace(flag=None, urgent=False))
+        for v in reading.former
+    ]
     previous = [make_lab(name, r, start) for r in former]
     if earlier_pattern().search(text[max(0, start - 30) : start]):
         return Results([], [*previous, lab])

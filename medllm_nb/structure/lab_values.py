@@ -114,8 +114,12 @@ FLAG = re.compile(
     re.X,
 )
 GAP = re.compile(r"[ \t|,;.:_~’'\"]*(?:\r?\n[ \t|]*){0,2}")
-MARK = re.compile(r"[ \t|]*(?:[*!#]{1,3}|[(\[](?:A|!|\*)[)\]]|\b(?:Abnormal|ABNORMAL|Abn|ABN)\b)(?=[\s|,;.)(]|$)")  # abnormal, high or low
-FORMER = re.compile(rf"[ \t|]+(?P<former>{BARE})[ \t|]+(?:\d{{1,2}}/\d{{1,2}}/\d{{2,4}}|\d{{4}}-\d\d-\d\d)", re.X)  # LabCorp's
+MARK = re.compile(
+    r"[ \t|]*(?:[*!#]{1,3}|[(\[](?:A|!|\*)[)\]]|\b(?:Abnormal|ABNORMAL|Abn|ABN)\b)(?=[\s|,;.)(]|$)"
+)  # abnormal, high or low
+FORMER = re.compile(
+    rf"[ \t|]+(?P<former>{BARE})[ \t|]+(?:\d{{1,2}}/\d{{1,2}}/\d{{2,4}}|\d{{4}}-\d\d-\d\d)", re.X
+)  # LabCorp's
 REST_BLANK = re.compile(r"[ \t|]*(?:[\r\n]|$)")
 
 # %% ../../nbs/04_structure/lab_values.ipynb #49685691
@@ -258,7 +262,8 @@ def threshold_pattern() -> re.Pattern:
 def other_behind_pattern() -> re.Pattern:
     "What behind a result says that it is a goal or another test; not where it has a number of its own."
     return re.compile(
-        rf"[ \t|]* ,? [ \t]* [(\[]? (?i: {any_word(lab_tables().not_behind)} ) (?! \w ) (?! [^.;\n\d]{{0,20}} \d )", re.X
+        rf"[ \t|]* ,? [ \t]* [(\[]? (?i: {any_word(lab_tables().not_behind)} ) (?! \w ) (?! [^.;\n\d]{{0,20}} \d )",
+        re.X,
     )
 
 
@@ -271,7 +276,8 @@ def interpretation_pattern() -> re.Pattern:
 # %% ../../nbs/04_structure/lab_values.ipynb #60eab38c
 FORTH, BACK = r"(?: -{1,3}> | =+> | → | ⇒ | ➔ | ➜ | >{2,3} )", r"(?: <-{1,3} | ← | ⇐ )"
 STEP = re.compile(
-    rf"[ \t]* (?: {A_UNIT} )? [HL*]? [ \t]* (?: (?P<forth> {FORTH} ) | (?P<back> {BACK} ) ) [ \t]* (?P<value> {BARE} ) (?! [\d/] )", re.X
+    rf"[ \t]* (?: {A_UNIT} )? [HL*]? [ \t]* (?: (?P<forth> {FORTH} ) | (?P<back> {BACK} ) ) [ \t]* (?P<value> {BARE} ) (?! [\d/] )",
+    re.X,
 )
 LIST = re.compile(rf"(?: [ ]? , [ ]? (?: and [ ] )? {BARE} (?! \w | [ ]? (?: {A_UNIT} ) ) ){{2,}}", re.X)
 MORE_NUMBERS = re.compile(  # further columns: '128 136 140 mmol/L'
@@ -344,7 +350,9 @@ def may_be_below(
     if re.search(r"[A-Za-z]{2}", words):
         return "|" not in words
     if re.search(r"\w", lead):
-        prose = len(re.findall(r"\b[a-z]{2,}\b", lead)) >= 3 or re.search(r"(?i)\b(?:his|her|the|their|with|and|of|a)\b", lead)
+        prose = len(re.findall(r"\b[a-z]{2,}\b", lead)) >= 3 or re.search(
+            r"(?i)\b(?:his|her|the|their|with|and|of|a)\b", lead
+        )
         return bool(prose) and not re.search(r"[|\t]|[ ]{2}", lead.strip())
     before = text[:line_start].rstrip().rpartition("\n")[2]
     below = text[end:].lstrip(" \t|HL*")[:40]
@@ -448,7 +456,9 @@ def find_value(
         return None
     if re.compile(rf"\.\d{EXPONENT}").match(text, v.end()):  # a date such as 3.4.2021
         return None
-    before = BEFORE_NOW.match(text, max(tail.end, trend.end)) or re.search(rf"\bfrom[ ]+(?P<value>{BARE})", lead.words, re.X)
+    before = BEFORE_NOW.match(text, max(tail.end, trend.end)) or re.search(
+        rf"\bfrom[ ]+(?P<value>{BARE})", lead.words, re.X
+    )
     former = trend.former + ((tail.former,) if tail.former is not None else ())
     former += (parse_number(before["value"]),) if before else ()
     columns = bool(more) and tail.former is None
@@ -493,4 +503,10 @@ def is_not_result(
     before = threshold_pattern().search(text[max(0, start - 100) : start])
     threshold = before and (reading.sign or before["goal"])
     behind = other_behind_pattern().match(text, reading.end) or other_behind_pattern().match(reading.words)
-    return bool(threshold or behind or is_legend(text, reading) or in_fluids_sentence(text, start, at) or under_fluid(text, start))
+    return bool(
+        threshold
+        or behind
+        or is_legend(text, reading)
+        or in_fluids_sentence(text, start, at)
+        or under_fluid(text, start)
+    )

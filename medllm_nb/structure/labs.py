@@ -27,7 +27,15 @@ from medllm_nb.structure.lab_names import (
 from .lab_results import Results, make_lab, read_result
 from .lab_specimens import fluid_patterns
 from .lab_values import Reading, Tail, flag_of, is_not_result
-from .units import A_UNIT, BARE, NUMBER, assumed_units, normalize_unit, parse_number, values_in_table_unit
+from medllm_nb.structure.units import (
+    A_UNIT,
+    BARE,
+    NUMBER,
+    assumed_units,
+    normalize_unit,
+    parse_number,
+    values_in_table_unit,
+)
 
 # %% ../../nbs/04_structure/labs.ipynb #c788c941
 @lru_cache(1)
@@ -56,7 +64,9 @@ def paired_labs(text: str) -> list[Lab]:
         for name, number, unit in zip(names, (m["first"], m["second"]), (m["unit"], m["other_unit"])):
             value, unit = parse_number(number), normalize_unit(unit, lab_tests()[name]) if unit else ""
             reading = Reading(number, None, Tail(unit), "", m.end())
-            known = value is not None and (values_in_table_unit(name, value, unit) if unit else assumed_units(name, value))
+            known = value is not None and (
+                values_in_table_unit(name, value, unit) if unit else assumed_units(name, value)
+            )
             if not known or is_not_result(text, m.start(), m.end(), reading):
                 break
             both.append(make_lab(name, reading, m.start()))
@@ -68,7 +78,9 @@ def paired_labs(text: str) -> list[Lab]:
 JOINED = re.compile(r"-(?P<sign>[<>]?)(?P<value>\d+(?:[.,]\d+)?|\.\d+)(?P<flag>[*#]*)(?=[\s,;.]*(?:\s|\Z))")
 JOINED_NAME = re.compile(r"(?<![\w/-])(?:[%A-Za-z][\w()/%]*[ ])??[%A-Za-z][\w()/%]*[+]?\Z")
 JOINED_HINT = re.compile(r"[A-Za-z0-9)%+](?=-[<>]?\.?\d)")
-SAMPLE = re.compile(r"\d{1,2}:\d{2}[ ]?[AP]M[ ]+(?P<specimen>[A-Z][A-Z ()/,]{2,40}?)(?=[ ]+[%A-Z]?[A-Za-z])|^(?P<alone>BLOOD|URINE)\b")
+SAMPLE = re.compile(
+    r"\d{1,2}:\d{2}[ ]?[AP]M[ ]+(?P<specimen>[A-Z][A-Z ()/,]{2,40}?)(?=[ ]+[%A-Z]?[A-Za-z])|^(?P<alone>BLOOD|URINE)\b"
+)
 
 
 def joined_items(line: str) -> list[tuple[str, int, re.Match]]:
@@ -95,7 +107,11 @@ def joined_labs(text: str) -> list[Lab]:
         sample = SAMPLE.search(line)
         specimen = (sample["specimen"] or sample["alone"]) if sample else specimen if line.strip() else ""
         items = joined_items(line)
-        other = not re.match("BLOOD|SERUM|PLASMA", specimen) if specimen else bool(items and fluid_patterns()[0].search(line))
+        other = (
+            not re.match("BLOOD|SERUM|PLASMA", specimen)
+            if specimen
+            else bool(items and fluid_patterns()[0].search(line))
+        )
         if not other and (len(items) >= 2 or (items and specimen)):
             for name, start, m in items:
                 reading = Reading(m["value"], None, Tail(), "", at + m.end(), m["sign"])
@@ -184,7 +200,9 @@ def damaged_labs(
 
 # %% ../../nbs/04_structure/labs.ipynb #af5fd65f
 INVISIBLE = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
-PLAIN = str.maketrans({**dict.fromkeys(BLANKS, " "), **dict.fromkeys("\u2010\u2011\u2012\u2212\ufe63\uff0d", "-"), "\u03bc": "µ"})
+PLAIN = str.maketrans(
+    {**dict.fromkeys(BLANKS, " "), **dict.fromkeys("\u2010\u2011\u2012\u2212\ufe63\uff0d", "-"), "\u03bc": "µ"}
+)
 
 
 class PlainText(NamedTuple):
