@@ -42,7 +42,7 @@ def named_test(written: str) -> str | None:
     "The test of a well-written name, None for any other."
     return test_names().get(written.lower()) or _names_by_squeezed().get(squeezed_name(written))
 
-
+# %% ../../nbs/04_structure/lab_names.ipynb #a99e5d96
 def trie_pattern(words: list[str]) -> str:
     "A regular expression of words, their common beginnings written once: the longest fits first, and it is quick."
     trie: dict = {}
@@ -78,7 +78,7 @@ def name_expression() -> str:
     )
     return rf"(?:(?i:{spaced})|(?:{'|'.join(short)}))"
 
-
+# %% ../../nbs/04_structure/lab_names.ipynb #22f892aa
 @lru_cache(1)
 def name_pattern() -> re.Pattern:
     "Matches a test's name that stands for itself."
@@ -99,27 +99,35 @@ def suffix_pattern() -> re.Pattern:
     "One thing that may stand behind a test's name; `other` is one that makes it another test."
     suffix, spec, method = (any_word(getattr(lab_tables(), k)) for k in ("name_suffixes", "blood_specimens", "methods"))
     names = trie_pattern([n for n in test_names() if len(n) > 1])
-    volumes = "volume | volume[ ]corrected | Area | 1.73[ ]sq[ ]M | time"
+    volumes = "volume | mean[ ]volume | area | time"
+    quantity = r"(?: mass | moles | \# | units | enzymatic[ ]activity | volume[ ]rate | entitic )"
+    fluid = (
+        r"urine | body | csf | cereb\w+ | pleural | periton\w+ | synovial | stool | amniotic | dialys\w+ | \w+[ ]fluid"
+    )
+    hours = r"(?: \d | 1\d | 2[0-4] ) [ ]? -? (?-i: h | hrs? | [Hh]ours? )"
+    minutes = r"(?: 15 | 30 | 45 | 60 | 90 | 120 | 180 ) [ ]? -? (?-i: min | mins | minutes )"
+    after = "pp | pc | post | postprandial | post-prandial | ogtt | after[ ]glucose | post[ ]glucose"
+    number = r"(?= [ \t|:]+ [<>]? [ ]? \d )"
     return re.compile(
         rf"""[ \t]* (?:
-        \[ (?: (?i: mass | moles | \# | units | enzymatic[ ]activity | volume[ ]rate | entitic )[ /]?[ ]? (?i: {volumes} | mean[ ]volume )
-             | (?i: volume[ ]fraction | mass[ ]fraction | velocity ) ) \]                # LOINC's property
+        \[ (?: {quantity} [ /]? [ ]? (?: {volumes} ) | volume[ ]fraction | mass[ ]fraction | velocity ) \]
       | \b (?: in | of ) [ ] (?i: {spec} ) (?! [\w/] )
-      | (?P<other> \[ [^\]\n\d]{{3,40}} \] (?= [ ] (?: in | of | by ) \b ) | \b (?: in | of ) [ ] (?= [A-Za-z] ) (?: 24[ ]hour[ ] )? (?i: urine | body | csf | cereb\w+ | pleural | periton\w+ | synovial | stool | amniotic | dialys\w+ | saliva | \w+[ ]fluid ) \b )
-      | \b by [ ] [A-Z] [A-Za-z.\- ]{{2,50}}? (?: \( [^)\n]{{2,40}} \) )? (?= [ \t|:]+ [<>]? [ ]? \d )   # LOINC's method
+      | (?P<other> \[ [^\]\n\d]{{3,40}} \] (?= [ ] (?: in | of | by ) \b )             # [Presence] in ...
+          | \b (?: in | of ) [ ] (?= [A-Za-z] ) (?: 24[ ]hour[ ] )? (?: {fluid} ) \b )
+      | \b by [ ] [A-Z] [A-Za-z.\- ]{{2,50}}? (?: \( [^)\n]{{2,40}} \) )? {number}        # LOINC's method
       | --[ ]? fasting
       | , [ \t]* (?i: {suffix} ) (?! [\w(] )
-      | [(\[] [ ]? (?: (?i: {suffix} | {names} ) | NIH | non-African[ ]American | African[ ]American | SGPT | SGOT | (?: 20\d\d[ ] )? CKD-EPI (?: [ ] 20\d\d )? | MDRD | NGSP | IFCC | fasting ) [ ]? [)\]]
-      | (?i: w/ | with ) [ ]? (?i: reflex | rfx | refl | eag | mpg | estimated[ ]average[ ]glucose )\w* (?: [ ] to [ ] [A-Za-z]+ [0-9]? (?: [ ] t[34] )? )?
-      | (?: [A-Z] , [ ]? )? 0[1-9] (?= [ \t|]+ [<>]? [ ]? \d )                           # LabCorp's laboratory
-      | [ |\t] [ ]? (?: {method} ) (?= [ \t|:]+ [<>]? [ ]? \d )
-      | (?P<hour> (?: (?: \d | 1\d | 2[0-4] ) [ ]? -? (?-i: h | hrs? | [Hh]ours? ) | (?: 15 | 30 | 45 | 60 | 90 | 120 | 180 ) [ ]? -? (?-i: min | mins | minutes ) ) \b \.?
-            (?: [ ] (?: pp | pc | post | postprandial | post-prandial | ogtt | after[ ]glucose | post[ ]glucose ) )? (?= [ \t:|]+ [<>]? [ ]? \d ) )
+      | [(\[] [ ]? (?: {suffix} | {names} | (?: 20\d\d[ ] )? CKD-EPI (?: [ ] 20\d\d )? ) [ ]? [)\]]
+      | (?: w/ | with ) [ ]? (?: reflex | rfx | refl | eag | mpg | estimated[ ]average[ ]glucose )\w*
+          (?: [ ] to [ ] [A-Za-z]+ [0-9]? (?: [ ] t[34] )? )?
+      | (?: [A-Z] , [ ]? )? 0[1-9] {number}                                             # LabCorp's laboratory
+      | [ |\t] [ ]? (?: {method} ) {number}
+      | (?P<hour> (?: {hours} | {minutes} ) \b \.? (?: [ ] (?: {after} ) )? {number} )
         )""",
         re.X | re.I,
     )
 
-
+# %% ../../nbs/04_structure/lab_names.ipynb #c73f7bd4
 class NameEnd(NamedTuple):
     "Where a test's name ends with all that belongs to it."
 
@@ -164,7 +172,7 @@ def row_lead_pattern() -> re.Pattern:
 
 
 IN_PROSE = re.compile(
-    r"\b(?:for|with|from|in|on|to|by|at|had|has|have|due|his|her|their|the|and|of|as|who|found|shows?|showed|revealed)\b"
+    r"\b(?:for|with|from|in|on|to|by|at|had|has|have|due|his|her|their|the|and|of|as|who|found|shows?|showed)\b"
 )
 
 

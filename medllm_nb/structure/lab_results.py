@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from ..core import Lab, LabTest, lab_tests
+from ..core import Lab, lab_tests
 from .lab_names import is_other_in_row
 from .lab_values import FLAG_PHRASES, Limits, Reading, Tail, find_value, flag_of, is_not_result
 from .tables import lab_tables

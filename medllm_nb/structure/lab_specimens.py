@@ -47,8 +47,10 @@ def in_fluids_sentence(
 def list_patterns() -> tuple[re.Pattern, re.Pattern, re.Pattern]:
     "A label that names a specimen; a word of a fluid's heading; and the beginning of a row of such a list."
     fluids, analysed, rows = (any_word(getattr(lab_tables(), k)) for k in ("fluids", "analysed", "fluid_rows"))
-    label = r"""(?i) [ \t\#*•\-|]* (?: specimen | sample | source | material | matrix | fluid | study | panel | procedure | order | ordered | test )
-        (?: [ ]+ (?: type | source | name | description | site | performed ) )? [ \t]* [:=|] [ \t]* (?P<what> [^\n]+ )"""
+    label = r"""(?i) [ \t\#*•\-|]*
+        (?: specimen | sample | source | material | matrix | fluid | study | panel | procedure | order(?:ed)? | test )
+        (?: [ ]+ (?: type | source | name | description | site | performed ) )?
+        [ \t]* [:=|] [ \t]* (?P<what> [^\n]+ )"""
     small = "and | of | the | for | on | in | by | a | collected | tube | h | hr | hour | hours | no | result"
     return (
         re.compile(label, re.X),

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['RANGE', 'RANGE_COLUMNS', 'Limits', 'FLAG_WORDS', 'FLAG', 'GAP', 'MARK', 'FORMER', 'REST_BLANK', 'BREAKS', 'DUST',
-           'NAMED_UNIT', 'VALUE', 'FORTH', 'BACK', 'STEP', 'LIST', 'MORE_NUMBERS', 'DATED', 'BEFORE_NOW', 'MAYBE_ARROW',
-           'AFTER_RESULT', 'NUMBER_LINE', 'FLAG_PHRASES', 'CLOCK', 'EXPONENT', 'SAYS_MORE', 'parse_range', 'flag_of',
+           'NAMED_UNIT', 'VALUE', 'FORTH', 'BACK', 'STEP', 'LIST', 'SHORT_FLAG', 'MORE_NUMBERS', 'DATED', 'BEFORE_NOW',
+           'MAYBE_ARROW', 'AFTER_RESULT', 'NUMBER_LINE', 'FLAG_PHRASES', 'CLOCK', 'EXPONENT', 'parse_range', 'flag_of',
            'Tail', 'read_tail', 'filler_pattern', 'dose_pattern', 'threshold_pattern', 'other_behind_pattern',
            'interpretation_pattern', 'Trend', 'read_trend', 'is_open_which', 'is_name_line', 'may_be_below', 'Reading',
-           'Lead', 'read_lead', 'is_no_value', 'find_value', 'is_legend', 'is_not_result']
+           'Lead', 'read_lead', 'is_no_value', 'find_value', 'goes_on_pattern', 'is_legend', 'is_not_result']
 
 # %% ../../nbs/04_structure/lab_values.ipynb #b99bf887
 import re
@@ -210,9 +210,11 @@ def filler_pattern() -> re.Pattern:
         rf"""
         (?: \s* \( [ ]? (?: (?i: {symbols} ) [+\-]{{0,2}} \d? | (?i: {in_brackets} ) ) [ ]? \) )? [+]? ;?    # (K+), Na+
         (?: [ \t]* (?: \b (?i: {at_a_time} | {moved} | (?: {any_word(lab_tables().between)} ) \b )
-            | [:=|*\t] | \.{{2,}} | (?: HH | LL | [HL↑↓] ) (?=[ \t|]) | [(\[] (?: [HLA*!] | HH | LL ) [)\]] | (?i: high | low ) (?= [ \t|]+ \d )
+            | [:=|*\t] | \.{{2,}} | (?: HH | LL | [HL↑↓] ) (?=[ \t|]) | [(\[] (?: [HLA*!] | HH | LL ) [)\]]
+            | (?i: high | low ) (?= [ \t|]+ \d )
             | - (?=[ \t]) | , (?= [ \t]* (?: at [ \t]+ )? \d ) ) )*
-        {BREAKS} (?: (?i: was | is | at | of | to ) [ \t]+ | (?i: (?: your | my )[ ] )? (?i: value | result ) [ \t]* [:=]? [ \t]* )? (?: [HL*] [ \t]+ )?""",
+        {BREAKS} (?: (?i: was | is | at | of | to ) [ \t]+
+            | (?i: (?: your | my )[ ] )? (?i: value | result ) [ \t]* [:=]? [ \t]* )? (?: [HL*] [ \t]+ )?""",
         re.X,
     )
 
@@ -276,18 +278,23 @@ def interpretation_pattern() -> re.Pattern:
 # %% ../../nbs/04_structure/lab_values.ipynb #60eab38c
 FORTH, BACK = r"(?: -{1,3}> | =+> | → | ⇒ | ➔ | ➜ | >{2,3} )", r"(?: <-{1,3} | ← | ⇐ )"
 STEP = re.compile(
-    rf"[ \t]* (?: {A_UNIT} )? [HL*]? [ \t]* (?: (?P<forth> {FORTH} ) | (?P<back> {BACK} ) ) [ \t]* (?P<value> {BARE} ) (?! [\d/] )",
+    rf"""[ \t]* (?: {A_UNIT} )? [HL*]? [ \t]*
+    (?: (?P<forth> {FORTH} ) | (?P<back> {BACK} ) ) [ \t]* (?P<value> {BARE} ) (?! [\d/] )""",
     re.X,
 )
 LIST = re.compile(rf"(?: [ ]? , [ ]? (?: and [ ] )? {BARE} (?! \w | [ ]? (?: {A_UNIT} ) ) ){{2,}}", re.X)
+SHORT_FLAG = r"[HL*!]{1,2} | [(] [HL*!]{1,2} [)]"
 MORE_NUMBERS = re.compile(  # further columns: '128 136 140 mmol/L'
-    rf"""[ \t]* (?: [HL*!]{{1,2}} | [(] [HL*!]{{1,2}} [)] )? (?P<gap> [ \t|]+ ) (?P<next> {BARE} ) [HL*!]{{0,2}} (?! [\w/:.,%^*°] | [ \t]* (?: [-–_~] | to\b ) )
-    [ \t|]* (?: [HL*!]{{1,2}} | [(] [HL*!]{{1,2}} [)] )? [ \t|]* (?= \Z | \n | [\d<>(\[] | {A_UNIT} )""",
+    rf"""[ \t]* (?: {SHORT_FLAG} )? (?P<gap> [ \t|]+ ) (?P<next> {BARE} ) [HL*!]{{0,2}}
+    (?! [\w/:.,%^*°] | [ \t]* (?: [-–_~] | to\b ) )                 # no date, range or power
+    [ \t|]* (?: {SHORT_FLAG} )? [ \t|]* (?= \Z | \n | [\d<>(\[] | {A_UNIT} )""",
     re.X,
 )
 DATED = re.compile(r"[ \t]+(?:\d{1,2}/\d{1,2}/\d{2,4}|\d{4}-\d\d-\d\d)\b")  # the result's date
 BEFORE_NOW = re.compile(  # '1.9 (was 0.9)', '1.9, up from 0.9'
-    rf"[ \t,;(]* (?i: was | previously | previous | prev\.? | prior | baseline | (?: up | down )? [ ]? from | last ) [: ]+ (?: of [ ] )? (?P<value> {BARE} ) (?! [\d/] | [ ]? (?i: to | days? | weeks? | months? | years? | hours? ) \b )",
+    rf"""[ \t,;(]* (?i: was | previously | previous | prev\.? | prior | baseline | (?: up | down )? [ ]? from | last )
+    [: ]+ (?: of [ ] )? (?P<value> {BARE} )
+    (?! [\d/] | [ ]? (?i: to | days? | weeks? | months? | years? | hours? ) \b )""",
     re.X,
 )
 MAYBE_ARROW = re.compile(rf"[ ]?>[ ]?{BARE}", re.X)
@@ -300,7 +307,7 @@ class Trend(NamedTuple):
     end: int
     former: tuple[float, ...] = ()
 
-
+# %% ../../nbs/04_structure/lab_values.ipynb #d8bd12b1
 def read_trend(
     text: str,
     written: str,  # the first number
@@ -472,11 +479,10 @@ def find_value(
     return reading
 
 # %% ../../nbs/04_structure/lab_values.ipynb #3f1a9c25
-SAYS_MORE = re.compile(
-    r"""[ \t]*:?[ \t]+ (?! (?: and | or | but | with | on | at | in | today | this | from | yesterday | x | per | by | which | while | so | then | previously | initially | repeat | now
-        | during | after | before | since | as | the | a | for | to | high | low | ref | reference | normal | collected | performed ) \b ) [a-z]{4,}""",
-    re.X,
-)
+@lru_cache(1)
+def goes_on_pattern() -> re.Pattern:
+    "Behind a number a word that no result goes on with."
+    return re.compile(rf"[ \t]*:?[ \t]+ (?! (?: {any_word(lab_tables().goes_on)} ) \b ) [a-z]{{4,}}", re.X)
 
 
 def is_legend(
@@ -488,7 +494,7 @@ def is_legend(
         return False
     words = interpretation_pattern().match(text, reading.end)
     plain_row = not re.search(r"\b(?:was|is|of|at|were)\b", reading.words)
-    words = words or (plain_row and SAYS_MORE.match(text, reading.end))
+    words = words or (plain_row and goes_on_pattern().match(text, reading.end))
     rest = text[reading.end : reading.end + 80].partition("\n")[0]
     return bool(words or (reading.tail.flag and re.search(rf"{BARE} [ ]* [-–]", rest, re.X)))
 

@@ -26,7 +26,7 @@ from medllm_nb.structure.lab_names import (
 )
 from .lab_results import Results, make_lab, read_result
 from .lab_specimens import fluid_patterns
-from .lab_values import Reading, Tail, flag_of, is_not_result
+from .lab_values import Reading, Tail, is_not_result
 from medllm_nb.structure.units import (
     A_UNIT,
     BARE,
@@ -96,7 +96,7 @@ def joined_items(line: str) -> list[tuple[str, int, re.Match]]:
             items.append((test or "", start, value))
     return items
 
-
+# %% ../../nbs/04_structure/labs.ipynb #6030366a
 def joined_labs(text: str) -> list[Lab]:
     "The results of lines such as 'BLOOD WBC-15.6* Hgb-9.1*', of blood alone."
     found: list[Lab] = []
@@ -153,7 +153,7 @@ def is_other_name(
         return True
     return written == "co2" and bool(BLOOD_GAS.search(text[max(0, start - 40) : start]))
 
-
+# %% ../../nbs/04_structure/labs.ipynb #f54c5ec7
 def named_labs(
     text: str,
     taken: list[tuple[int, int]] = (),  # spans whose numbers are read already, or not to be read
@@ -231,10 +231,10 @@ def in_place(lab: Lab, places: list[int] | None) -> Lab:
 def read_labs(
     text: str,
     similarity: float = 86,  # least likeness (0-100) of a damaged test name in a table row
-    scanned: bool = False,  # OCR read the text: only then are damaged names and units mended beyond a scanner's usual confusions
+    scanned: bool = False,  # OCR read the text: only then is more mended than letters that a scanner confuses
 ) -> Results:
-    """All laboratory results of a text, in order, and earlier ones that it repeats apart from them. `DataFileError`: labs.yaml
-    does not fit its schema."""
+    """All laboratory results of a text, in order, and earlier ones that it repeats apart from them. `DataFileError`:
+    labs.yaml does not fit its schema."""
     plain, places = plain_characters(text)
     tables = find_tables(plain, scanned)
     found = Results([l for t in tables for l in t.results.current], [l for t in tables for l in t.results.previous])

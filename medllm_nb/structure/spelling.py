@@ -300,13 +300,17 @@ DOMAIN_WORD = 1e-5  # a medical word rarer than this in English is one of the tr
 
 
 def _nearest_word(word: str) -> list[str]:
-    """The one clear word a change away, with the same first letter and ending, that is no drug; else nothing. A letter left
-    out of a word of the trade is likelier than another letter in a common one."""
+    """The one clear word a change away, with the same first letter and ending, that is no drug; else nothing. A letter
+    left out of a word of the trade is likelier than another letter in a common one."""
     near = _speller().lookup(word, Verbosity.CLOSEST, max_edit_distance=1)
     near = [s for s in near if s.term[0] == word[0] and s.term[-2:] == word[-2:]]
     frequency = word_frequencies()
     trade = [s for s in near if s.term in medical_words() and frequency.get(s.term, 0) < DOMAIN_WORD]
-    if len(trade) == 1 and len(trade[0].term) != len(word) and all(len(s.term) == len(word) for s in near if s not in trade):
+    if (
+        len(trade) == 1
+        and len(trade[0].term) != len(word)
+        and all(len(s.term) == len(word) for s in near if s not in trade)
+    ):
         near = trade
     clear = len(near) == 1 or (len(near) > 1 and near[0].count >= COMMONER * near[1].count)
     return [near[0].term] if clear and near[0].term not in drugs_alone() else []

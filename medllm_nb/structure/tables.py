@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['RegularExpression', 'Phrases', 'SectionName', 'Specialty', 'Limit', 'LoincNumber', 'CuesByDirection',
-           'WordsBySpecialty', 'IcdCode', 'LabTestRow', 'SiUnit', 'Scale', 'LabsFile', 'lab_tables', 'HeadingsFile',
-           'heading_table', 'CuesFile', 'cue_table', 'AbbreviationsFile', 'abbreviation_table', 'SpecialtiesFile',
-           'specialty_table', 'TermsFile', 'term_tables', 'check_tables', 'icd_tables']
+           'WordsBySpecialty', 'IcdCode', 'LabTestRow', 'SiUnit', 'Scale', 'LabWords', 'LabsFile', 'lab_tables',
+           'HeadingsFile', 'heading_table', 'CuesFile', 'cue_table', 'AbbreviationsFile', 'abbreviation_table',
+           'SpecialtiesFile', 'specialty_table', 'TermsFile', 'term_tables', 'check_tables', 'icd_tables']
 
 # %% ../../nbs/04_structure/tables.ipynb #cefd2987
 import re
@@ -69,33 +69,40 @@ class Scale(DataFile):
     slope: float
     intercept: float
 
-# %% ../../nbs/04_structure/tables.ipynb #6abc3b4e
-class LabsFile(DataFile):
-    "labs.yaml: what is known of laboratory tests. The comments of the file say what each table is for."
+# %% ../../nbs/04_structure/tables.ipynb #190f803f
+class LabWords(DataFile):
+    "The part of labs.yaml that tells a test's result from other numbers: words, and what each says."
 
-    tests: dict[str, LabTestRow]
-    plausible: dict[str, dict[str, tuple[float, float]]]  # test: unit: from, to
-    other_names: dict[str, list[str]]
     name_suffixes: list[str]
     blood_specimens: list[str]
     methods: list[str]
     row_leads: list[str]
     earlier: list[str]
     interpretations: list[str]
+    goes_on: list[str]
     lookalikes: list[str]
     not_after: list[str]
     threshold_after: list[str]
     goal_after: list[str]
     not_behind: list[str]
+    not_before: list[str]
+    between: list[str]
+    moved: list[str]
     fluids: list[str]
     not_the_fluid: list[str]
     analysed: list[str]
     fluid_rows: list[str]
-    blood_alone: list[str]
     blood: list[str]
-    not_before: list[str]
-    between: list[str]
-    moved: list[str]
+    column_headings: dict[str, RegularExpression]  # role: its words
+
+# %% ../../nbs/04_structure/tables.ipynb #6abc3b4e
+class LabsFile(LabWords):
+    "labs.yaml: what is known of laboratory tests. The comments of the file say what each table is for."
+
+    tests: dict[str, LabTestRow]
+    plausible: dict[str, dict[str, tuple[float, float]]]  # test: unit: from, to
+    other_names: dict[str, list[str]]
+    blood_alone: list[str]
     units: dict[str, str]  # unit: its spellings, divided by blanks
     other_units: list[str]
     multiples: dict[str, dict[str, float | None]]  # test: unit: factor to the test's own unit

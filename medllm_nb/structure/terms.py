@@ -333,14 +333,14 @@ def english_words() -> frozenset[str]:
 COMMON_WORD = 1e-6  # as a share of all words: once in a million
 COMMONER_THAN_SLIP = 10  # times as common as its misspelling that a list of frequencies holds
 
-
+# %% ../../nbs/04_structure/terms.ipynb #7735a3b1
 @lru_cache(100_000)
 def may_be_slip(
     word: str,  # in small letters
     other: str = "",  # a word near it
 ) -> bool:
-    """Whether no dictionary has a word and the net writes it now and then: `inflamation` stands in a list of frequencies
-    too. Beside another word: whether that one is much commoner."""
+    """Whether no dictionary has a word and the net writes it now and then: `inflamation` stands in a list of
+    frequencies too. Beside another word: whether that one is much commoner."""
     share = word_frequencies().get(word, 0)
     if share >= COMMON_WORD or word in dictionary_english():
         return False

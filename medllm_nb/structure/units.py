@@ -40,12 +40,15 @@ def parse_number(
     return float(mended) if re.fullmatch(r"\d+(?:\.\d+)?|\.\d+", mended) else None
 
 # %% ../../nbs/04_structure/units.ipynb #f16d1eae
-VOLUME = r"(?: [uµμ] [lL1I]? \b | mc[lL] | mm (?: \^?3 | ³ ) | (?: cu | cubic | c ) \.? [ ]? mm | m[lL1I] | n[lL] | [lL1I] (?: iter )? | microliter )"
+VOLUME = r"""(?: [uµμ] [lL1I]? \b | mc[lL] | mm (?: \^?3 | ³ ) | (?: cu | cubic | c ) \.? [ ]? mm | m[lL1I] | n[lL]
+    | [lL1I] (?: iter )? | microliter )"""
 UNIT = re.compile(
     rf"""(?P<unit> %
     | (?: mg | gms? | g ) [ ]? %                                             # g% of India
-    | (?i: ml/min ) (?: [ ]? (?: / | per ) [ ]? [{{]? 1[.,]73 (?: [ _]? (?: m (?: 2 | ² | [\^*]2 ) | sq\.?[ ]?m ) )? [}}]? )?
-    | [×xX*.]? [ ]? 10 [ ]? (?: [\^*eE(°/4]{{1,2}} [ ]? \+? 0? [369g]? | [⁰¹²³⁶⁹]{{1,2}} | [369] ) [ ]? \)? [ ]? / [ ]? {VOLUME}
+    | (?i: ml/min )
+        (?: [ ]? (?: / | per ) [ ]? [{{]? 1[.,]73 (?: [ _]? (?: m (?: 2 | ² | [\^*]2 ) | sq\.?[ ]?m ) )? [}}]? )?
+    | [×xX*.]? [ ]? 10 [ ]? (?: [\^*eE(°/4]{{1,2}} [ ]? \+? 0? [369g]? | [⁰¹²³⁶⁹]{{1,2}} | [369] ) [ ]? \)?
+        [ ]? / [ ]? {VOLUME}                                                   # a count
     | (?: [A-Za-zµμ]{{0,10}} | x?1000 ) [ ]? (?: / | \b per [ ] ) [ ]? {VOLUME}   # K/uL, lakhs/cumm, per mm3
     | (?: [Ll]akhs? | [Ll]acs? ) \b (?! [ ]? (?: / | per ) )
     | mm [ ]? (?: / | in | at ) [ ]? (?: 1 | 1st | first )? [ ]? (?: hr? | hours? )
@@ -102,7 +105,7 @@ def unit_key(written: str) -> str:
 
 OTHER_SPELLINGS = {"l/l": "L/L", "miu/ml": "mIU/mL", "kpa": "kPa"}
 
-
+# %% ../../nbs/04_structure/units.ipynb #9af8c01a
 def normalize_unit(
     written: str,
     test: LabTest,  # whose unit it is: pg/mL and ng/L are one, and G/L of a count is 10^9/L
