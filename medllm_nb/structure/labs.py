@@ -26,7 +26,9 @@ from medllm_nb.structure.lab_names import (
 )
 from .lab_results import Results, make_lab, read_result
 from .lab_specimens import fluid_patterns
-from .lab_values import Reading, Tail, is_not_result
+from .lab_names import test_names  # noqa: F401  (known from here)
+from .lab_results import is_critical  # noqa: F401
+from .lab_values import Reading, Tail, flag_of, is_not_result  # noqa: F401
 from medllm_nb.structure.units import (
     A_UNIT,
     BARE,
