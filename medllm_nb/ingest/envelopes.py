@@ -27,8 +27,9 @@ from medllm_nb.ingest.contents import (
     header_lines,
     with_location,
 )
-from .documents import html_pictures, read_html, tidy_rows
+from .documents import tidy_rows
 from .pdf import read_pictures
+from .webpage import html_pictures, read_html
 
 # %% ../../nbs/02_ingest/envelopes.ipynb #579e658c
 def read_members(

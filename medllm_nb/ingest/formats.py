@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['IMAGE_STARTS', 'HL7_START', 'HTML_START', 'MAIL_FIELD', 'TEXT_SUFFIXES', 'OLE_START', 'FORMAT_READERS', 'old_office',
-           'zip_kind', 'binary_kind', 'looks_like_json', 'refuse_false_suffix', 'file_kind', 'read_text', 'read_json',
-           'read_word', 'read_pdf_file', 'read_html_file', 'normalized_report', 'read_content']
+           'old_office_kind', 'zip_kind', 'binary_kind', 'looks_like_json', 'plain_kind', 'refuse_false_suffix',
+           'file_kind', 'read_text', 'read_json', 'charge_members', 'read_word', 'read_pdf_file', 'read_rtf_file',
+           'read_office', 'read_html_file', 'normalized_report', 'read_content']
 
 # %% ../../nbs/02_ingest/formats.ipynb #f2a91c04
 import io
@@ -31,22 +32,18 @@ from .parameters import IngestParams
 
 # %% ../../nbs/02_ingest/formats.ipynb #9b0d7e55
 from .characters import normalize_text
-from medllm_nb.ingest.documents import (
-    decode_text,
-    document_with_scans,
-    docx_pictures,
-    html_pictures,
-    load_json,
-    read_csv,
-    read_docx,
-    read_html,
-    read_rtf,
-    read_table,
-    rtf_pictures,
-)
+from .decoding import decode_text
+from .documents import document_with_scans
 from .envelopes import read_mail, read_members, read_zip
-from .messages import is_fhir, read_dicom, read_fhir, read_hl7
+from .hl7 import decode_hl7, read_hl7
+from .messages import is_fhir, read_dicom, read_fhir
+from .office import read_doc, read_ods, read_odt, read_pptx
 from .pdf import embedded_files, read_image, read_pdf
+from .rtf import read_rtf, rtf_pictures
+from .spreadsheets import read_calamine, read_xlsx
+from .tables import json_rows, load_json, read_csv, read_table
+from .webpage import html_pictures, read_html
+from .word import docx_pictures, embedded_problems, read_docx
 
 # %% ../../nbs/02_ingest/formats.ipynb #e8f104e7
 IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
@@ -55,7 +52,7 @@ HTML_START = re.compile(
     rb"""(?isx)
     \s* (?: <\?xml [^>]* > \s* )?     # an XML declaration
     (?: <!-- .*? --> \s* )*            # comments
-    < (?: !doctype \s+ html | html | head | body ) \b
+    < (?: !doctype \s+ html | html | head | body | meta | title | style | table | div | center | pre | font | h[1-6] | p ) \b
     """
 )
 MAIL_FIELD = re.compile(rb"(?im)^(?:mime-version|message-id|received|return-path):")  # in the first paragraph
@@ -66,6 +63,7 @@ TEXT_SUFFIXES = {
     "": "txt",
     ".csv": "csv",
     ".tsv": "csv",
+    ".tab": "csv",
     ".json": "json",
     ".jsonl": "json",
     ".ndjson": "json",
@@ -81,20 +79,36 @@ def old_office(content: bytes) -> IngestError:
     "What to do with a file of an old Office, or with a new one that a password locks: both are OLE containers."
     if "EncryptedPackage".encode("utf-16-le") in content:
         return IngestError("password-protected file", "open it in Office and save it without a password")
-    advice = "a Word, Excel or Outlook file of the old kind: save it as DOCX, CSV, PDF or EML"
+    advice = "an Office file of an old kind: save it as DOCX, XLSX, PPTX, PDF or EML"
     return IngestError("unknown format", advice)
+
+
+def old_office_kind(content: bytes) -> str:
+    "doc or xls, by the streams of an OLE container; `IngestError` for another, or one that a password locks."
+    holds = lambda stream: f"{stream}".encode("utf-16-le") in content
+    streams = (("WordDocument", "doc"), ("Workbook\0", "xls"), ("Book\0", "xls"))
+    kind = next((kind for stream, kind in streams if holds(stream)), None)
+    if not kind or holds("EncryptedPackage") or holds("__substg1.0_"):  # the last: a mail of Outlook
+        raise old_office(content)
+    return kind
 
 
 def zip_kind(content: bytes, suffix: str) -> str:
     "docx or zip, by the members; `IngestError` for another office format."
     try:
-        names = set(zipfile.ZipFile(io.BytesIO(content)).namelist())
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        names = {name.replace("\\", "/") for name in archive.namelist()}
     except Exception:
-        return "docx" if suffix == ".docx" else "zip"
-    if "word/document.xml" in names:
-        return "docx"
-    if names & {"xl/workbook.xml", "ppt/presentation.xml", "content.xml"}:
-        raise IngestError("unknown format", "a spreadsheet, slides or OpenDocument: save it as DOCX, CSV or PDF")
+        return "docx" if suffix in (".docx", ".docm") else "zip"
+    folders = {name.split("/")[0] for name in names}
+    if "[Content_Types].xml" in names and folders & {"word", "xl", "ppt"}:
+        return {"word": "docx", "xl": "xlsx", "ppt": "pptx"}[(folders & {"word", "xl", "ppt"}).pop()]
+    if "content.xml" in names:
+        told = archive.read("mimetype") if "mimetype" in names else b""
+        kind = next((kind for mark, kind in ((b"spreadsheet", "ods"), (b"text", "odt")) if mark in told), "")
+        if not kind:
+            raise IngestError("unknown format", "an OpenDocument file of another kind: save it as ODT or PDF")
+        return kind
     return "zip"
 
 # %% ../../nbs/02_ingest/formats.ipynb #5d586b22
@@ -104,7 +118,7 @@ def binary_kind(content: bytes, suffix: str) -> str | None:
     if content[128:132] == b"DICM":
         return "dicom"
     if content.startswith(OLE_START):
-        raise old_office(content)
+        return old_office_kind(content)
     if content.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return zip_kind(content, suffix)
     if content.startswith(IMAGE_STARTS):
@@ -132,11 +146,28 @@ def looks_like_json(content: bytes) -> bool:
         return False
 
 # %% ../../nbs/02_ingest/formats.ipynb #d18b2fe6
+def plain_kind(content: bytes, suffix: str) -> str | None:
+    "txt, csv or json for a file that decodes as text whatever its suffix; None for mark-up and for what is no text."
+    try:
+        text = decode_text(content)
+    except IngestError:
+        return None
+    readable = sum(c.isalnum() or c in " \n\t.,:;|-" for c in text)
+    foreign = sum(ord(c) > 127 for c in text)
+    if re.search(r"[\x00-\x08\x0e-\x1f]", text) or text.lstrip().startswith("<"):
+        return None
+    if readable < 0.7 * len(text) or foreign > 0.4 * len(text):
+        return None
+    if suffix in (".xls", ".dat") and "\t" in text.split("\n", 1)[0]:
+        return "csv"  # exports of web pages call a table so
+    return "json" if looks_like_json(content) else "txt"
+
+
 def refuse_false_suffix(suffix: str) -> None:
     "`IngestError` for a file without the first bytes that its suffix promises."
     if suffix in (".png", ".jpg", ".jpeg", ".tif", ".tiff"):
         raise IngestError("broken image", "it is not the image its suffix says: scan or export it again")
-    if suffix in (".pdf", ".docx", ".zip", ".rtf", ".dcm"):
+    if suffix in (".pdf", ".docx", ".docm", ".xlsx", ".xlsm", ".pptx", ".odt", ".ods", ".zip", ".rtf", ".dcm"):
         raise IngestError("broken file", f"it is not the {suffix[1:].upper()} its suffix says: export it again")
 
 
@@ -155,6 +186,8 @@ def file_kind(
     refuse_false_suffix(suffix)
     if suffix in TEXT_SUFFIXES:
         return "json" if TEXT_SUFFIXES[suffix] == "txt" and looks_like_json(content) else TEXT_SUFFIXES[suffix]
+    if kind := plain_kind(content, suffix):
+        return kind
     try:
         guess = puremagic.magic_string(content[:4096])[0].extension
     except (puremagic.PureError, ValueError, IndexError):
@@ -171,16 +204,23 @@ def read_text(content: bytes) -> Contents:
 def read_json(content: bytes, inner: NestedReader) -> Contents:
     "The reports of FHIR resources, or of a table's rows."
     values, problems = load_json(decode_text(content))
-    read = read_fhir(values, inner) if is_fhir(values) else read_table(values, "json")
+    read = read_fhir(values, inner) if is_fhir(values) else read_table(json_rows(values), "json")
     return read._replace(problems=[*problems, *read.problems])
+
+
+def charge_members(content: bytes, inner: NestedReader) -> None:
+    "Book what an office file unfolds to, before it does."
+    with as_ingest_error("broken file", "no office program can have saved it like this: open and save it again"):
+        size = sum(member.file_size for member in zipfile.ZipFile(io.BytesIO(content)).infolist())
+    inner.charge(0, size, len(content), depth=0)  # a ZIP, but no envelope
 
 
 def read_word(content: bytes, inner: NestedReader) -> Contents:
     "A DOCX file with the scans pasted into it; one that unfolds too large is refused before it does."
-    with as_ingest_error("broken file", "Word cannot have saved it like this: open and save it again"):
-        size = sum(member.file_size for member in zipfile.ZipFile(io.BytesIO(content)).infolist())
-    inner.charge(0, size, len(content), depth=0)  # a ZIP, but no envelope
-    return document_with_scans("docx", read_docx(content), docx_pictures(content), inner.params)
+    charge_members(content, inner)
+    pages, problems = read_docx(content, inner.read)
+    problems = [*problems, *embedded_problems(content)]
+    return document_with_scans("docx", pages, docx_pictures(content), inner.params, problems)
 
 # %% ../../nbs/02_ingest/formats.ipynb #d857d20d
 def read_pdf_file(content: bytes, inner: NestedReader) -> Contents:
@@ -194,6 +234,21 @@ def read_pdf_file(content: bytes, inner: NestedReader) -> Contents:
     return Contents([report, *attached.reports], attached.problems, many=bool(files))
 
 
+def read_rtf_file(content: bytes, inner: NestedReader) -> Contents:
+    "An RTF file with the scans pasted into it."
+    pages, problems = read_rtf(content)
+    return document_with_scans("rtf", pages, rtf_pictures(content), inner.params, problems)
+
+
+def read_office(kind: str, content: bytes, inner: NestedReader) -> Contents:
+    "A spreadsheet, slides or OpenDocument text; one that unfolds too large is refused before it does."
+    charge_members(content, inner)
+    if kind in ("xlsx", "ods"):
+        return (read_xlsx if kind == "xlsx" else read_ods)(content)
+    pages, pictures, problems = (read_odt(content), [], []) if kind == "odt" else read_pptx(content)
+    return document_with_scans(kind, pages, pictures, inner.params, problems)
+
+
 def read_html_file(content: bytes, inner: NestedReader) -> Contents:
     "An HTML page with the scans that it holds itself."
     text = decode_text(content)
@@ -205,13 +260,16 @@ FORMAT_READERS: dict[str, Callable[[bytes, NestedReader], Contents]] = {
     "csv": lambda content, inner: read_csv(decode_text(content)),
     "json": read_json,
     "docx": read_word,
-    "rtf": lambda content, inner: document_with_scans("rtf", read_rtf(content), rtf_pictures(content), inner.params),
+    "rtf": read_rtf_file,
+    **{kind: partial(read_office, kind) for kind in ("xlsx", "ods", "odt", "pptx")},
+    "xls": lambda content, inner: read_calamine(content, "xls"),
+    "doc": lambda content, inner: document_with_scans("doc", read_doc(content), [], inner.params),
     "html": read_html_file,
     "pdf": read_pdf_file,
     "image": lambda content, inner: Contents([ExtractedReport(read_image(content, inner.params), "image")]),
     "zip": read_zip,
     "email": read_mail,
-    "hl7": lambda content, inner: read_hl7(decode_text(content.replace(b"\x0b", b"").replace(b"\x1c", b"")), inner),
+    "hl7": lambda content, inner: read_hl7(decode_hl7(content, decode_text), inner),
     "dicom": read_dicom,
 }
 
