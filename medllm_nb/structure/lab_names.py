@@ -155,9 +155,9 @@ def read_suffixes(
 @lru_cache(1)
 def other_test_pattern() -> re.Pattern:
     "What before a name says that it is another test, another fluid, a drug or a goal."
-    words, blood = any_word(lab_tables().not_after), r"(?: (?: serum | plasma | blood ) [ \t]+ )?"
+    words, blood = any_word(lab_tables().not_after).replace(r"\s+", r"[ \t]+"), r"(?: (?: serum | plasma | blood ) [ \t]+ )?"
     return re.compile(
-        rf"(?: (?<![A-Za-z]) (?i: {words} ) [:,]? [ \t]+ {blood} | \b[Uu]- | \d [ \t]* ) \Z",
+        rf"(?: (?<![A-Za-z0-9.]) (?i: {words} ) [:,]? [ \t]+ {blood} | \b[Uu]- | \d [ \t]* ) \Z",
         re.X,
     )
 
@@ -187,7 +187,7 @@ def is_other_in_row(
     rest = text[end : line_end if line_end >= 0 else len(text)]
     words = re.findall(r"[A-Za-z][\w'./-]*", lead)
     said = re.search(r"\b(?:was|were|is|are|of|at|to)\b", text[start:end]) or IN_PROSE.search(lead)
-    if not 1 <= len(words) <= 3 or re.search(r"[;:,|]|\.\s", lead) or re.search(r"\w\W+\w", rest) or said:
+    if not 1 <= len(words) <= 3 or re.search(r"[;:,|]|\.\s", lead) or re.search(r"[;,]|\w\W+\w|\w{9,}", rest) or said:
         return False
     return not row_lead_pattern().match(lead)
 

@@ -350,6 +350,7 @@ def may_be_below(
     at: int,  # and ends
     words: str,  # between name and value
     end: int,  # where the result ends
+    stated: bool = False,  # the number has a unit or a range
 ) -> bool:
     "Whether a number on a later line than the name may be its value."
     line_start = text.rfind("\n", 0, start) + 1
@@ -357,6 +358,8 @@ def may_be_below(
     if re.search(r"[A-Za-z]{2}", words):
         return "|" not in words
     if re.search(r"\w", lead):
+        if stated and re.search(r"[;,][ ]*\Z", lead):
+            return True  # a list that goes on in the next line
         prose = len(re.findall(r"\b[a-z]{2,}\b", lead)) >= 3 or re.search(
             r"(?i)\b(?:his|her|the|their|with|and|of|a)\b", lead
         )
@@ -426,9 +429,10 @@ def is_no_value(
     lead: Lead,
     reading: Reading,
     mark: str,  # the scan's dust before the value
+    end: int,  # where the value ends
 ) -> bool:
     "Whether a number behind a name is a dose, a date, a list's number or part of another row."
-    listed = "\n" in lead.words and re.match(r"[.)]\s", text[reading.end : reading.end + 2])
+    listed = "\n" in lead.words and re.match(r"[.)]\s", text[end : end + 2])
     paired = re.search(r"(?:and|/|&)[ \t]*$", text[max(0, start - 6) : start]) and re.search(
         r"\b(?:are|were)\b", lead.words
     )
@@ -472,9 +476,9 @@ def find_value(
     sign, limits, end = (v["sign"] or "").strip("~"), tail.limits or lead.limits, max(tail.end, trend.end)
     tail = tail._replace(unit=tail.unit or lead.unit)
     reading = Reading(trend.value, limits, tail, lead.words, end, sign, former, lead.timed, columns)
-    if is_no_value(text, start, lead, reading, dust.group().strip() if dust else ""):
+    if is_no_value(text, start, lead, reading, dust.group().strip() if dust else "", v.end()):
         return None
-    if "\n" in lead.words and not may_be_below(text, start, at, lead.words, end):
+    if "\n" in lead.words and not may_be_below(text, start, at, lead.words, end, bool(tail.unit or limits)):
         return None
     return reading
 

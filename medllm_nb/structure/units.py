@@ -50,6 +50,7 @@ UNIT = re.compile(
     | [×xX*.]? [ ]? 10 [ ]? (?: [\^*eE(°/4]{{1,2}} [ ]? \+? 0? [369g]? | [⁰¹²³⁶⁹]{{1,2}} | [369] ) [ ]? \)?
         [ ]? / [ ]? {VOLUME}                                                   # a count
     | (?: [A-Za-zµμ]{{0,10}} | x?1000 ) [ ]? (?: / | \b per [ ] ) [ ]? {VOLUME}   # K/uL, lakhs/cumm, per mm3
+    | (?: giga | tera | [munpµ]?mol | [mun]?g ) \.[Ll]-1                        # HL7: giga.l-1
     | (?: [Ll]akhs? | [Ll]acs? ) \b (?! [ ]? (?: / | per ) )
     | mm [ ]? (?: / | in | at ) [ ]? (?: 1 | 1st | first )? [ ]? (?: hr? | hours? )
     | [A-Za-zµμ0-9]{{0,6}} (?: \[IU\] )? [ ]? / [ ]? (?: [A-Za-z0-9µμ]{{1,5}} )          # mmol/L, m[IU]/L
@@ -81,6 +82,7 @@ SAME_IN_UNITS = (  # what is written in several ways within a unit
     (re.compile(r"(?:cubic|cu|c)\.?mm|mm\^3"), "mm3"),
     (re.compile(r"mcl\b|microliters?\b"), "ul"),
     (re.compile(r"^mc(?=g|mol|iu|u/)|^micro(?=iu|mol|g)"), "u"),
+    (re.compile(r"\.l-1$"), "/l"),
     (re.compile(r"liters?\b|litres?\b"), "l"),
     (re.compile(r"sq\.?m\b|m[\^*]2\b"), "m2"),
     (re.compile(r"^(?:lakhs?|lacs?)(?:/(?:mm3|ul))?$"), "lakh/mm3"),
