@@ -243,6 +243,8 @@ def heading_token_pattern() -> re.Pattern:
 # %% ../../nbs/04_structure/lab_columns.ipynb #21ca4e41
 def heading_of_tests(row: Row) -> list[tuple[Cell, Column]]:
     "The columns of a heading that names two tests or more; empty for another line."
+    if re.search(r"\d\.\d|\d{3}", row.line):
+        return []
     if len(row.cells) > 1 and not re.fullmatch(r"[\s|:=+-]+", row.line):
         columns = [(cell, read_heading(cell.text) or Column("unknown")) for cell in row.cells]
     else:
@@ -440,6 +442,8 @@ def heading_of_dates(
         values = [c for c in columns if c and c.role in ("date", "value", "previous")]
         if len(values) >= 2 and None not in columns and not any(c.role == "named" for c in columns):
             return columns, 1
+    if not A_DATE.search(rows[at].line):
+        return None
     dates, lines, times = [], 0, []
     for row in rows[at : at + 12]:
         found = [m for m in A_DATE.finditer(row.line) if any(date_keys(m))]

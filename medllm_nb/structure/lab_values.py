@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['RANGE', 'RANGE_COLUMNS', 'Limits', 'FLAG_WORDS', 'FLAG', 'GAP', 'MARK', 'FORMER', 'REST_BLANK', 'BREAKS', 'DUST',
            'NAMED_UNIT', 'VALUE', 'FORTH', 'BACK', 'STEP', 'LIST', 'SHORT_FLAG', 'MORE_NUMBERS', 'DATED', 'BEFORE_NOW',
-           'MAYBE_ARROW', 'AFTER_RESULT', 'NUMBER_LINE', 'FLAG_PHRASES', 'CLOCK', 'EXPONENT', 'parse_range', 'flag_of',
-           'Tail', 'read_tail', 'filler_pattern', 'dose_pattern', 'threshold_pattern', 'other_behind_pattern',
-           'interpretation_pattern', 'Trend', 'read_trend', 'is_open_which', 'is_name_line', 'may_be_below', 'Reading',
-           'Lead', 'read_lead', 'is_no_value', 'find_value', 'goes_on_pattern', 'is_legend', 'is_not_result']
+           'MAYBE_ARROW', 'AFTER_RESULT', 'NUMBER_LINE', 'FLAG_PHRASES', 'CLOCK', 'EXPONENT', 'LONGER', 'MOVED_FROM',
+           'parse_range', 'flag_of', 'Tail', 'read_tail', 'filler_pattern', 'dose_pattern', 'threshold_pattern',
+           'other_behind_pattern', 'interpretation_pattern', 'Trend', 'read_trend', 'is_open_which', 'is_name_line',
+           'may_be_below', 'Reading', 'Lead', 'read_lead', 'is_no_value', 'find_value', 'goes_on_pattern', 'is_legend',
+           'is_not_result']
 
 # %% ../../nbs/04_structure/lab_values.ipynb #b99bf887
 import re
@@ -391,6 +392,8 @@ FLAG_PHRASES = {
 }
 CLOCK = re.compile(r"0\d{3}")
 EXPONENT = r"(?!0[\^*°/4]{1,2}9)"  # '7.10^9/L' is 7 x 10^9/L
+LONGER = re.compile(rf"\.\d{EXPONENT}")
+MOVED_FROM = re.compile(rf"\bfrom[ ]+(?P<value>{BARE})", re.X)
 
 # %% ../../nbs/04_structure/lab_values.ipynb #19b3fedb
 class Lead(NamedTuple):
@@ -465,11 +468,9 @@ def find_value(
     dated = DATED.match(text, tail.end)
     if not (lead.unit or tail.unit or tail.limits or dated) and dose_pattern().match(text, trend.end):
         return None
-    if re.compile(rf"\.\d{EXPONENT}").match(text, v.end()):  # a date such as 3.4.2021
+    if LONGER.match(text, v.end()):  # a date such as 3.4.2021
         return None
-    before = BEFORE_NOW.match(text, max(tail.end, trend.end)) or re.search(
-        rf"\bfrom[ ]+(?P<value>{BARE})", lead.words, re.X
-    )
+    before = BEFORE_NOW.match(text, max(tail.end, trend.end)) or MOVED_FROM.search(lead.words)
     former = trend.former + ((tail.former,) if tail.former is not None else ())
     former += (parse_number(before["value"]),) if before else ()
     columns = bool(more) and tail.former is None
