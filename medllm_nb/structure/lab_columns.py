@@ -52,6 +52,10 @@ def split_cells(
     at: int,  # where the line begins in the text
 ) -> list[Cell]:
     "The cells of a line; one for a line without separators."
+    plain = line.strip()
+    if "|" not in line and "\t" not in line and "  " not in plain:
+        start = at + len(line) - len(line.lstrip())
+        return [Cell(plain, start, start + len(plain))]
     body = (
         re.sub(r"[\s|]+\Z", "", line)
         if line.count("|") > 1 and line.rstrip().endswith("|") and line.lstrip().startswith("|")
@@ -662,7 +666,12 @@ def table_apart(
     at: int,  # the first name's row
 ) -> Table | None:
     "Names below each other, then as many values, or nothing where they do not fit; None where the lines are no names."
-    if not rows[at].cells or not read_label(rows[at].cells[0].text) or len(rows[at].cells) > 1:
+    if (
+        not rows[at].cells
+        or len(rows[at].line) > 60
+        or not read_label(rows[at].cells[0].text)
+        or len(rows[at].cells) > 1
+    ):
         return None
     below = next((row for row in rows[at + 1 : at + 3] if row.cells), None)
     if not below or not read_label(below.cells[0].text):
@@ -688,7 +697,7 @@ def find_tables(
         return []
     rows, tables, at = read_rows(text), [], 0
     while at < len(rows):
-        short = rows[at].cells and len(rows[at].line) <= 240
+        short = rows[at].cells and len(rows[at].line) <= 240 and not re.search(r"[a-z]\. |[.;] [A-Z]", rows[at].line)
         table = short and (
             table_below(text, rows, at) or table_beside(text, rows, at, scanned) or table_apart(text, rows, at)
         )

@@ -155,7 +155,10 @@ def read_suffixes(
 @lru_cache(1)
 def other_test_pattern() -> re.Pattern:
     "What before a name says that it is another test, another fluid, a drug or a goal."
-    words, blood = any_word(lab_tables().not_after).replace(r"\s+", r"[ \t]+"), r"(?: (?: serum | plasma | blood ) [ \t]+ )?"
+    words, blood = (
+        any_word(lab_tables().not_after).replace(r"\s+", r"[ \t]+"),
+        r"(?: (?: serum | plasma | blood ) [ \t]+ )?",
+    )
     return re.compile(
         rf"(?: (?<![A-Za-z0-9.]) (?i: {words} ) [:,]? [ \t]+ {blood} | \b[Uu]- | \d [ \t]* ) \Z",
         re.X,
