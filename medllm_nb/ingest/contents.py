@@ -10,6 +10,7 @@ __all__ = ['IngestError', 'MissingTool', 'with_location', 'as_ingest_error', 'qu
 import logging
 import re
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Sequence
 
 from .parameters import IngestParams
@@ -129,6 +130,7 @@ class NestedReader(NamedTuple):
     params: IngestParams
     charge: Callable[..., None]  # `UnpackBudget.charge` at a depth: members, bytes unpacked, bytes packed
     read: Callable[[bytes, str], Contents]  # by content, and name for the suffix of text files
+    beside: Path | None = None  # the folder of a file that may be one of several of an export
 
 # %% ../../nbs/02_ingest/contents.ipynb #0b7c1f2d
 def iso_date(stamp: str) -> str:

@@ -100,7 +100,7 @@ def settings_key(params: IngestParams) -> str:
     return params.model_dump_json(exclude=elsewhere) + reader_sources()
 
 # %% ../../nbs/02_ingest/folder.ipynb #2d5c967e
-PASSING = {"OCR timeout", "OCR failed"}  # kinds of problems that may be gone the next time
+PASSING = {"OCR timeout", "OCR failed", "missing result"}  # kinds of problems that may be gone the next time
 
 
 def read_cached(

@@ -115,7 +115,11 @@ def odf_text(
             parts.append(odf_text(file, node, boxes))
         parts.append(node.tail or "")
     text = "".join(parts) if local_name(element) not in ("s", "tab") else ""
-    text = re.sub(r"[ \r\n\t]+", " ", text) if "\n" in text and "line-break" not in map(local_name, element.iter()) else text
+    text = (
+        re.sub(r"[ \r\n\t]+", " ", text)
+        if "\n" in text and "line-break" not in map(local_name, element.iter())
+        else text
+    )
     font = next((mark[5:] for mark in look if mark.startswith("font:")), "")
     text = in_font(text, font.strip("'"))
     return superscript(text) if "raised" in look and text.strip() else text
@@ -159,7 +163,10 @@ def odf_rows(
     "The rows of a table with their cells as shown, repeated ones as often as they stand there; and the hidden ones."
     rows, hidden = [], 0
     for row in table.iter():
-        if local_name(row) != "table-row" or next(a for a in row.iterancestors() if local_name(a) == "table") is not table:
+        if (
+            local_name(row) != "table-row"
+            or next(a for a in row.iterancestors() if local_name(a) == "table") is not table
+        ):
             continue
         cells: list[str] = []
         for cell in row:
@@ -184,7 +191,11 @@ def read_odt(content: bytes) -> list[Page]:
         margins: dict[str, list[str]] = {"header": [], "footer": []}
         for node in file.pages.iter() if file.pages is not None else ():
             place = local_name(node).split("-")[0]
-            if place in margins and local_name(node) not in ("header-style", "footer-style") and attribute(node, "display") != "false":
+            if (
+                place in margins
+                and local_name(node) not in ("header-style", "footer-style")
+                and attribute(node, "display") != "false"
+            ):
                 margins[place].append("\n".join(odf_lines(file, node)).strip())
         body = next(node for node in file.content.iter() if local_name(node) == "body")
         lines = odf_lines(file, body)

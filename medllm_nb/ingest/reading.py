@@ -66,7 +66,7 @@ def read_file(
     "The reports of one file, and why parts of it could not be read; `IngestError` if nothing of it could."
     path = Path(path)
     content, source = path.read_bytes(), source or path.name
-    contents = read_content(content, path.name, params)
+    contents = read_content(content, path.name, params, beside=path.parent)
     reports, problems = [], list(contents.problems)
     for row, extracted in enumerate(contents.reports):
         if sum(len(page.text.strip()) for page in extracted.pages) < params.min_text_chars:

@@ -83,7 +83,9 @@ def rtf_fonts(content: bytes) -> dict[int, RtfFont]:
         elif token.kind == "word" and token.value == "f":
             number, name, encoding = token.number or 0, "", ""
         elif token.kind == "word" and token.value == "fcharset":
-            encoding = "sign" if token.number == 2 else CHARACTER_SETS.get(token.number or 0, "") if token.number else ""
+            encoding = (
+                "sign" if token.number == 2 else CHARACTER_SETS.get(token.number or 0, "") if token.number else ""
+            )
         elif token.kind == "word" and token.value == "cpg":
             encoding = known_encoding(f"cp{token.number}") or encoding
         elif token.kind == "text" and number is not None and depth <= 2:  # deeper stand classes and stand-ins
@@ -238,7 +240,15 @@ KNOWN_STARRED = frozenset(
 )
 CHARACTERS = {
     **{"tab": "\t", "line": "\n", "lbr": "\n", "softline": "\n", "emdash": "—", "endash": "–", "bullet": "•"},
-    **{"lquote": "‘", "rquote": "’", "ldblquote": "“", "rdblquote": "”", "emspace": " ", "enspace": " ", "qmspace": " "},
+    **{
+        "lquote": "‘",
+        "rquote": "’",
+        "ldblquote": "“",
+        "rdblquote": "”",
+        "emspace": " ",
+        "enspace": " ",
+        "qmspace": " ",
+    },
     **{"zwj": "", "zwnj": "", "softpage": "\n", "softcol": "\n", "column": "\n"},
 }
 SIGNS_BY_MARK = {"~": " ", "_": "-", "-": "", "\\": "\\", "{": "{", "}": "}", "\t": "\t"}
@@ -398,7 +408,9 @@ def begin_group(
     if not reader.fresh:
         return False
     margin = MARGINS.fullmatch(word)
-    unused = margin and ((margin[2] == "f" and not reader.titled) or (margin[2] in "lr" and margin[2] and not reader.facing))
+    unused = margin and (
+        (margin[2] == "f" and not reader.titled) or (margin[2] in "lr" and margin[2] and not reader.facing)
+    )
     if word in IGNORED_GROUPS or unused or (state.starred and word not in KNOWN_STARRED):
         state.story, state.sink = None, "none"
     elif margin:

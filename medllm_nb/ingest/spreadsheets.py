@@ -25,7 +25,10 @@ def shown_number(
     sections = format.split(";")
     section = sections[1] if len(sections) > 1 and value < 0 and sections[1] else sections[0]
     literal = lambda text: re.sub(r'\[[^\]]*\]|_.|\*.|\\(.)|"([^"]*)"', lambda m: m[1] or m[2] or "", text)
-    digits = re.search(r"[#0?][#0?,]*(?:\.(?P<places>[#0?]+))?(?P<power>E[+-]?0+)?", re.sub(r'"[^"]*"|\\.', lambda m: "\x00" * len(m[0]), section))
+    digits = re.search(
+        r"[#0?][#0?,]*(?:\.(?P<places>[#0?]+))?(?P<power>E[+-]?0+)?",
+        re.sub(r'"[^"]*"|\\.', lambda m: "\x00" * len(m[0]), section),
+    )
     if section.lower().startswith("general") or not digits:
         return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else f"{value:.10g}"
     places, percent = digits["places"] or "", "%" in section
@@ -166,6 +169,9 @@ def read_calamine(
         book = CalamineWorkbook.from_filelike(io.BytesIO(content))
         shown = [meta.name for meta in book.sheets_metadata if meta.visible == SheetVisibleEnum.Visible]
         grid = lambda name: book.get_sheet_by_name(name).to_python(skip_empty_area=False)
-        sheets = [Sheet(name, [[shown_value(value or None if value == "" else value) for value in row] for row in grid(name)]) for name in shown]
+        sheets = [
+            Sheet(name, [[shown_value(value or None if value == "" else value) for value in row] for row in grid(name)])
+            for name in shown
+        ]
         hidden = len(book.sheet_names) - len(shown)
     return read_sheets(sheets, format, hidden_problems(hidden))

@@ -79,7 +79,10 @@ def pick_columns(
 ) -> dict[str, str]:
     "Which column holds what, of those that are known."
     folded = folded_names(names)
-    known = {what: next((folded[a] for a in aliases.split() if a in folded), None) for what, aliases in COLUMN_ALIASES.items()}
+    known = {
+        what: next((folded[a] for a in aliases.split() if a in folded), None)
+        for what, aliases in COLUMN_ALIASES.items()
+    }
     return {what: name for what, name in known.items() if name}
 
 
@@ -157,7 +160,9 @@ def test_line(
     "A result as other readers write it: name, value, unit, range in brackets, flag."
     value = partial(cell_value, columns, row)
     low, high = value("low"), value("high")
-    limits = value("range") or (f"{low}-{high}" if low and high else f">= {low}" if low else f"<= {high}" if high else "")
+    limits = value("range") or (
+        f"{low}-{high}" if low and high else f">= {low}" if low else f"<= {high}" if high else ""
+    )
     limits = limits.strip("()[] ")
     specimen, name = value("specimen"), value("test")
     if specimen and not BLOOD.search(specimen) and specimen.lower() not in name.lower():
@@ -184,13 +189,19 @@ def long_reports(
         groups.setdefault((*who, day), []).append(row)
     reports = []
     for (*_, day), tests in groups.items():
-        lines = ["LABORATORY RESULTS", *header_lines(Report_date=iso_date(day)), *(test_line(columns, t) for t in tests)]
+        lines = [
+            "LABORATORY RESULTS",
+            *header_lines(Report_date=iso_date(day)),
+            *(test_line(columns, t) for t in tests),
+        ]
         reports.append(row_report(columns, tests[0], "\n".join(lines), format))
     return reports
 
 # %% ../../nbs/02_ingest/tables.ipynb #52f78a43
 NUMBER = re.compile(r"\s*[<>≤≥]?\s*[-+]?\d[\d.,]*\s*(?:[HL*]{1,2})?\s*$")
-NO_TEST = re.compile(r"(?i)\b(?:id|no|number|age|year|sex|date|time|phone|zip|visit|code|row|index|uid)\b|_id$|^unnamed|^$")
+NO_TEST = re.compile(
+    r"(?i)\b(?:id|no|number|age|year|sex|date|time|phone|zip|visit|code|row|index|uid)\b|_id$|^unnamed|^$"
+)
 
 
 def number_columns(
@@ -306,7 +317,7 @@ def read_csv(text: str) -> Contents:
 def load_json(text: str) -> tuple[list, list[IngestError]]:
     "The values of a JSON list, an object or JSON Lines, and the lines that are none; `IngestError` if it is neither."
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_float=str)  # 6.10 stays 6.10
     except RecursionError:
         raise IngestError("broken JSON", "it is nested without end: export it again") from None
     except ValueError:
@@ -321,7 +332,7 @@ def load_lines(text: str) -> tuple[list, list[IngestError]]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = json.loads(line, parse_float=str)
         except (ValueError, RecursionError):
             value = None
         if isinstance(value, dict):

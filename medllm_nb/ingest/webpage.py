@@ -77,7 +77,9 @@ def field_text(
     kind = element.get("type", "text").lower()
     if kind in ("checkbox", "radio"):
         return "[x]" if "checked" in element.attrib else "[ ]"
-    return "" if kind in ("hidden", "password", "submit", "button", "reset", "image", "file") else element.get("value", "")
+    return (
+        "" if kind in ("hidden", "password", "submit", "button", "reset", "image", "file") else element.get("value", "")
+    )
 
 # %% ../../nbs/02_ingest/webpage.ipynb #d8cd7558
 BLOCK_TAGS = frozenset(

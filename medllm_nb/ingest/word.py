@@ -215,7 +215,9 @@ def field_symbol(
     return sign(font[1].strip(), code) if font and code < 0x10000 else chr(code) if code < 0x10000 else ""
 
 # %% ../../nbs/02_ingest/word.ipynb #bf9a3951
-DELETED = frozenset({"del", "moveFrom", "delText", "instrText", "delInstrText", "rPr", "pPr", "sectPr", "tblPr", "trPr", "tcPr"})
+DELETED = frozenset(
+    {"del", "moveFrom", "delText", "instrText", "delInstrText", "rPr", "pPr", "sectPr", "tblPr", "trPr", "tcPr"}
+)
 SIGNS = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "softHyphen": "", "dayShort": ""}
 NOTE_MARKS = {"footnoteReference": "footnotes", "endnoteReference": "endnotes", "commentReference": "comments"}
 
@@ -283,7 +285,10 @@ def field_mark(
 # %% ../../nbs/02_ingest/word.ipynb #2f9b912b
 def formula_text(element: object) -> str:
     "A formula as text: powers raised, a fraction with `/`."
-    name, part = local_name(element), lambda which: formula_text(found) if (found := child(element, which)) is not None else ""
+    name, part = (
+        local_name(element),
+        lambda which: formula_text(found) if (found := child(element, which)) is not None else "",
+    )
     if name == "t":
         return element.text or ""
     if name == "sSup":
@@ -368,7 +373,10 @@ def list_number(
     paragraph: object,  # p, one with text
 ) -> str:
     "The number before a list's paragraph, `- ` before a bullet's, nothing before any other."
-    own, style = child(paragraph, "pPr", "numPr"), story.file.styles.get(attribute(child(paragraph, "pPr", "pStyle"), "val"), {})
+    own, style = (
+        child(paragraph, "pPr", "numPr"),
+        story.file.styles.get(attribute(child(paragraph, "pPr", "pStyle"), "val"), {}),
+    )
     list_id = attribute(child(own, "numId"), "val") or style.get("numId", "")
     level = int(attribute(child(own, "ilvl"), "val") or style.get("ilvl", "0"))
     levels, counters = story.file.numbering.get(list_id, []), story.file.counters
@@ -483,7 +491,9 @@ def chunk_lines(
     "The lines of a chunk in another format; what cannot be read of it is a problem of the file."
     file, target = story.file, story.rels.get(name, Relation("", "")).target
     if not target or file.read_inside is None:
-        file.problems.append(IngestError("document elsewhere", "a part of it is not in the file: save it again in Word"))
+        file.problems.append(
+            IngestError("document elsewhere", "a part of it is not in the file: save it again in Word")
+        )
         return []
     try:
         contents = file.read_inside(file.members[target], posixpath.basename(target))
@@ -507,7 +517,9 @@ def margin_lines(
     for section in (node for node in root.iter() if local_name(node) == "sectPr"):
         used = {"default"} | ({"even"} if is_on(even) else set())
         used |= {"first"} if is_on(child(section, "titlePg")) else set()
-        named = {attribute(n, "type", "default"): attribute(n, "id") for n in section if local_name(n) == f"{place}Reference"}
+        named = {
+            attribute(n, "type", "default"): attribute(n, "id") for n in section if local_name(n) == f"{place}Reference"
+        }
         for kind in ("first", "default", "even"):
             target = rels.get(named.get(kind, ""), Relation("", "")).target if kind in used else ""
             if target:

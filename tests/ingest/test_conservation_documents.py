@@ -1,4 +1,4 @@
-"Conservation: every word and number that a person sees in a document stands in its text, once and in order; what is not seen does not."
+"Conservation: what a person sees in a document stands in its text, once and in order; what is not seen does not."
 
 import io
 import random
