@@ -37,7 +37,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "lab_names": ["match_test_name", "name_pattern", "named_test", "test_names"],
         "lab_specimens": ["in_fluids_sentence", "under_fluid"],
         "lab_values": ["flag_of", "parse_range", "read_tail"],
-        "lab_results": ["Results", "is_critical"],
+        "lab_results": ["LabResults", "is_critical"],
         "lab_columns": ["Table", "find_tables"],
         "labs": ["distinct_labs", "find_labs", "read_labs"],
         "sections": ["find_sections", "heading_section", "known_headings", "normalize_heading"],

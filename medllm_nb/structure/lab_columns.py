@@ -8,8 +8,8 @@ __all__ = ['FLAGS_BEFORE', 'MONTHS', 'MONTH', 'A_DATE', 'A_TIME', 'NOTHING', 'HE
            'newest', 'Column', 'read_heading', 'Row', 'read_rows', 'heading_token_pattern', 'heading_of_tests',
            'cells_below', 'Table', 'column_reading', 'is_fluid', 'fits_test', 'order_in_time', 'TestRows', 'rows_below',
            'labs_below', 'table_below', 'heading_of_dates', 'current_column', 'TokenRow', 'read_token_row',
-           'row_values', 'table_beside', 'Item', 'column_heading_pattern', 'read_items', 'columns_apart', 'labs_apart',
-           'table_apart', 'find_tables']
+           'row_values', 'table_beside', 'ColumnItem', 'column_heading_pattern', 'read_items', 'columns_apart',
+           'labs_apart', 'table_apart', 'find_tables']
 
 # %% ../../nbs/04_structure/lab_columns.ipynb #e0713f53
 import re
@@ -25,7 +25,7 @@ from medllm_nb.structure.lab_names import (
     read_suffixes,
     row_lead_pattern,
 )
-from .lab_results import Results, make_lab
+from .lab_results import LabResults, make_lab
 from .lab_specimens import in_fluids_sentence, under_fluid
 from .lab_values import Limits, NAMED_UNIT, RANGE, VALUE, Reading, Tail, parse_range, read_tail
 from .tables import lab_tables
@@ -298,7 +298,7 @@ def cells_below(row: Row, columns: list[tuple[Cell, Column]]) -> list[Cell] | No
 class Table(NamedTuple):
     "What a table gave: results, and the span of the text that it takes up."
 
-    results: Results
+    results: LabResults
     start: int
     end: int
 
@@ -393,9 +393,9 @@ def labs_below(
     columns: list[tuple[Cell, Column]],
     below: TestRows,
     doubtful: bool,
-) -> Results:
+) -> LabResults:
     "The results of rows below a heading of tests, those of the newest row and those before."
-    found = Results([], [])
+    found = LabResults([], [])
     for when, (_, named) in zip(order_in_time(below.values), below.values):
         for n, cell in named:
             name, column = columns[n]
@@ -424,7 +424,7 @@ def table_below(
     end = rows[max(below.last, at + bool(number_follows))]
     tests = [c.label.test for _, c in columns if c.role == "named"]
     conversion_table = len(set(tests)) < len(tests)
-    found = Results([], []) if conversion_table else labs_below(text, columns, below, len(rows[at].cells) < 2)
+    found = LabResults([], []) if conversion_table else labs_below(text, columns, below, len(rows[at].cells) < 2)
     return Table(found, rows[at].start, end.start + len(end.line))
 
 # %% ../../nbs/04_structure/lab_columns.ipynb #7560b4dc
@@ -558,7 +558,7 @@ def table_beside(
         return None
     columns, lines = heading
     of_values = [i for i, c in enumerate(columns) if c.role in ("date", "value", "previous")]
-    now, found, last, blank = current_column(columns), Results([], []), at + lines - 1, 0
+    now, found, last, blank = current_column(columns), LabResults([], []), at + lines - 1, 0
     for i in range(at + lines, len(rows)):
         row = rows[i]
         if not row.line.strip():
@@ -585,7 +585,7 @@ def table_beside(
     return Table(found, rows[at].start, rows[last].start + len(rows[last].line))
 
 # %% ../../nbs/04_structure/lab_columns.ipynb #93e41e10
-class Item(NamedTuple):
+class ColumnItem(NamedTuple):
     "A cell of a column: its kind and where it stands."
 
     kind: str  # name, value, unit, range, flag, nothing, heading or end
@@ -599,29 +599,29 @@ def column_heading_pattern() -> re.Pattern:
     return re.compile("|".join(f"(?:{words[r]})" for r in ("test", "value", "unit", "range", "flag")), re.I)
 
 
-def read_items(rows: list[Row]) -> Iterator[Item]:
+def read_items(rows: list[Row]) -> Iterator[ColumnItem]:
     "The cells of lines, one after another; an empty line is none, and other text is an end."
     for cell in (cell for row in rows for cell in row.cells if cell.text):
         if read_label(cell.text):
-            yield Item("name", cell)
+            yield ColumnItem("name", cell)
         elif is_unit(cell.text):
-            yield Item("unit", cell)
+            yield ColumnItem("unit", cell)
         elif is_range(cell.text):
-            yield Item("range", cell)
+            yield ColumnItem("range", cell)
         elif read_value_cell(cell.text):
-            yield Item("value", cell)
+            yield ColumnItem("value", cell)
         elif re.fullmatch(r"(?i)HH|LL|H|L|high|low|normal|\*+", cell.text):
-            yield Item("flag", cell)
+            yield ColumnItem("flag", cell)
         elif re.fullmatch(NOTHING, cell.text):
-            yield Item("nothing", cell)
+            yield ColumnItem("nothing", cell)
         elif column_heading_pattern().fullmatch(cell.text):
-            yield Item("heading", cell)
+            yield ColumnItem("heading", cell)
         else:
             plain = len(cell.text) <= 40 and re.fullmatch(r"[A-Za-z][A-Za-z0-9 ,()/'%.\-]*:?", cell.text)
-            yield Item("other" if plain and len(re.findall(r"\b[a-z]{2,}\b", cell.text)) < 5 else "end", cell)
+            yield ColumnItem("other" if plain and len(re.findall(r"\b[a-z]{2,}\b", cell.text)) < 5 else "end", cell)
 
 # %% ../../nbs/04_structure/lab_columns.ipynb #d716a758
-def columns_apart(items: list[Item]) -> dict[str, list[Cell]] | None:
+def columns_apart(items: list[ColumnItem]) -> dict[str, list[Cell]] | None:
     "The runs of names, values, units and ranges that follow each other; None where they are not equally many."
     runs: dict[str, list[Cell]] = {"name": []}
     kind = "name"
@@ -685,7 +685,7 @@ def table_apart(
     if columns:
         last = max((cells[-1] for cells in columns.values()), key=lambda c: c.end)
     fluid = is_fluid(text, items[0].cell.start, items[0].cell.end)
-    return Table(Results(labs_apart(columns) if columns and not fluid else [], []), rows[at].start, last.end)
+    return Table(LabResults(labs_apart(columns) if columns and not fluid else [], []), rows[at].start, last.end)
 
 # %% ../../nbs/04_structure/lab_columns.ipynb #a060f495
 def find_tables(

@@ -63,13 +63,13 @@ def list_patterns() -> tuple[re.Pattern, re.Pattern, re.Pattern]:
 def is_fluid_heading(line: str) -> bool:
     "Whether a line names a fluid for those below it and says nothing else."
     label, words, _ = list_patterns()
-    labelled = label.fullmatch(line.strip())
-    said = labelled["what"] if labelled else line
+    labeled = label.fullmatch(line.strip())
+    said = labeled["what"] if labeled else line
     fluid = fluid_patterns()[0].search(said)
     if not fluid or len(line) > 90 or re.search(r"(?i)\b(?:blood|serum|plasma)\b", said) or name_pattern().search(said):
         return False
     rest = words.sub("", re.sub(r"\([^)]*\)|[\d/:.,#*•|&-]+", " ", said))
-    return bool(labelled) or not re.search(r"\w", rest)
+    return bool(labeled) or not re.search(r"\w", rest)
 
 
 def ends_list(line: str) -> bool:

@@ -24,7 +24,7 @@ from medllm_nb.structure.lab_names import (
     named_test,
     other_test_pattern,
 )
-from .lab_results import Results, make_lab, read_result
+from .lab_results import LabResults, make_lab, read_result
 from .lab_specimens import fluid_patterns
 from .lab_names import test_names  # noqa: F401  (known from here)
 from .lab_results import is_critical  # noqa: F401
@@ -160,9 +160,9 @@ def named_labs(
     text: str,
     taken: list[tuple[int, int]] = (),  # spans whose numbers are read already, or not to be read
     scanned: bool = False,  # OCR read the text
-) -> Results:
+) -> LabResults:
     "The results behind well-written names."
-    found, paired = Results([], []), paired_labs(text)
+    found, paired = LabResults([], []), paired_labs(text)
     taken = [*taken, *((p.start, p.end) for p in paired)]
     free_from = 0
     for start, end, written in names_in(text):
@@ -172,7 +172,7 @@ def named_labs(
         if is_other_name(text, start, end, follows):
             continue
         name = named_test(written) or match_test_name(written)
-        here = read_result(text, name, start, end, scanned) if name else Results()
+        here = read_result(text, name, start, end, scanned) if name else LabResults()
         for labs, more in zip(found, here):
             labs.extend(more)
         free_from = max([free_from, *(lab.end for labs in here for lab in labs)])
@@ -234,12 +234,12 @@ def read_labs(
     text: str,
     similarity: float = 86,  # least likeness (0-100) of a damaged test name in a table row
     scanned: bool = False,  # OCR read the text: only then is more mended than letters that a scanner confuses
-) -> Results:
+) -> LabResults:
     """All laboratory results of a text, in order, and earlier ones that it repeats apart from them. `DataFileError`:
     labs.yaml does not fit its schema."""
     plain, places = plain_characters(text)
     tables = find_tables(plain, scanned)
-    found = Results([l for t in tables for l in t.results.current], [l for t in tables for l in t.results.previous])
+    found = LabResults([l for t in tables for l in t.results.current], [l for t in tables for l in t.results.previous])
     taken = [(t.start, t.end) for t in tables]
     joined = [l for l in joined_labs(plain) if not any(a <= l.start < b for a, b in taken)]
     taken += [(l.start, l.end) for l in joined]
@@ -248,7 +248,7 @@ def read_labs(
     damaged = damaged_labs(plain, taken, similarity, scanned)
     current = [*found.current, *joined, *named.current, *damaged]
     in_order = lambda labs: sorted((in_place(l, places) for l in labs), key=lambda l: l.start)
-    return Results(in_order(current), in_order([*found.previous, *named.previous]))
+    return LabResults(in_order(current), in_order([*found.previous, *named.previous]))
 
 
 def find_labs(
