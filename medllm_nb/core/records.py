@@ -129,10 +129,12 @@ class Lab(Record):
     sign: str = ""  # < or > as written, where the value is only a limit of what the laboratory can measure
     unit: str = ""
     ucum: str | None = None  # the unit as FHIR and HL7 write it
+    loinc: str | None = None  # the test's number in LOINC, which the unit decides
     low: float | None = None
     high: float | None = None
     flag: Flag = "unknown"
     critical: bool = False  # so far out that a laboratory telephones it
+    doubtful: bool = False  # the layout leaves open whether the value is this test's; to be looked at if critical
     start: int
     end: int
 
@@ -210,6 +212,7 @@ class StructuredReport(Record):
     findings: list[Finding] = []
     concepts: list[Mention] = []
     labs: list[Lab] = []
+    previous_labs: list[Lab] = []  # earlier results that the report repeats
     diagnoses: list[Diagnosis] = []
     differential: list[DifferentialItem] = []
     medications: list[Medication] = []

@@ -15,7 +15,7 @@ from pydantic import Field
 from ..core import SPECIALTIES, Correction, DeidReport, Section, StageParams, StructuredReport
 from .concepts import find_concepts, find_findings
 from .diagnoses import find_diagnoses, find_differential
-from .labs import distinct_labs, find_labs
+from .labs import distinct_labs, read_labs
 from .sections import find_sections
 from .spelling import Edit, apply_edits, correct_spelling, find_abbreviations
 from .tables import specialty_table
@@ -128,6 +128,7 @@ def structure_report(
     """
     text, corrections = corrected_text(deid, params)
     sections = find_sections(text, params.heading_similarity)
+    labs, previous_labs = read_labs(text, params.name_similarity, bool(deid.ocr_confidence))
     return StructuredReport(
         report_id=deid.report_id,
         patient_key=deid.patient_key,
@@ -139,7 +140,8 @@ def structure_report(
         sections=sections,
         findings=find_findings(text, sections),
         concepts=find_concepts(text, sections, params.snomed) if params.concepts else [],
-        labs=distinct_labs(find_labs(text, params.name_similarity)),
+        labs=distinct_labs(labs),
+        previous_labs=distinct_labs(previous_labs),
         diagnoses=find_diagnoses(text, sections, params.icd_similarity),
         differential=find_differential(text, sections),
         medications=find_medications(text, sections),
