@@ -11,7 +11,7 @@ import re
 
 from .contents import Contents, ExtractedReport, IngestError, Page
 from .parameters import IngestParams
-from .pdf import read_pictures
+from .pictures import read_pictures
 
 # %% ../../nbs/02_ingest/documents.ipynb #d911ec9a
 SUPERSCRIPTS = str.maketrans("0123456789+-−=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿ")

@@ -28,7 +28,7 @@ from medllm_nb.ingest.contents import (
     with_location,
 )
 from .documents import tidy_rows
-from .pdf import read_pictures
+from .pictures import read_pictures
 from .webpage import html_pictures, read_html
 
 # %% ../../nbs/02_ingest/envelopes.ipynb #579e658c
