@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['NOISY', 'SPECK_BELOW', 'MOST_CELLS', 'CELL_INK', 'GLYPH_IDS', 'LATIN_TOKEN', 'AROUND', 'LATIN_WORD', 'CONSONANT_RUN',
-           'check_size', 'flatten_illumination', 'remove_specks', 'skew_angle', 'prepare_image', 'ink_map',
-           'longest_run', 'fullness', 'longest_gutter', 'find_columns', 'one_thread', 'run_tesseract', 'scanned_words',
-           'text_lines', 'read_block', 'missed_cells', 'read_tables', 'read_upright', 'likely_turns', 'ocr_page',
-           'page_cache', 'read_page', 'plausible_word', 'strange_share', 'word_share', 'usable_text']
+           'check_size', 'flatten_illumination', 'remove_specks', 'skew_angle', 'dark_on_light', 'prepare_image',
+           'ink_map', 'longest_run', 'fullness', 'longest_gutter', 'find_columns', 'one_thread', 'run_tesseract',
+           'scanned_words', 'text_lines', 'read_block', 'missed_cells', 'read_tables', 'read_upright', 'likely_turns',
+           'ocr_page', 'page_cache', 'read_page', 'plausible_word', 'strange_share', 'word_share', 'usable_text']
 
 # %% ../../nbs/02_ingest/ocr.ipynb #139463d3
 import os
@@ -94,6 +94,17 @@ def skew_angle(
     return float(max(np.arange(coarse - 0.4, coarse + 0.5, 0.1), key=sharpness))
 
 # %% ../../nbs/02_ingest/ocr.ipynb #8a363593
+def dark_on_light(
+    gray: "np.ndarray",  # uint8 (height, width)
+) -> "np.ndarray":
+    "The page turned into its negative if its ground is dark and a small part of it, the letters, is much lighter."
+    import numpy as np
+
+    ground = float(np.median(gray))
+    letters = float((gray > ground + 60).mean())
+    return 255 - gray if ground < 110 and 0.002 < letters < 0.25 else gray
+
+
 def prepare_image(
     image: "Image.Image",
     min_height: int = 1800,  # pixels that the longer side shall have; a smaller page is enlarged
@@ -103,7 +114,7 @@ def prepare_image(
     import numpy as np
 
     cv2.setNumThreads(1)  # one page a core is faster than two cores a page
-    gray = remove_specks(np.asarray(image.convert("L")))
+    gray = remove_specks(dark_on_light(np.asarray(image.convert("L"))))
     factor = min_height / max(gray.shape)
     if factor > 1:
         gray = cv2.resize(gray, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
