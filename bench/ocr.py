@@ -6,7 +6,8 @@
 
 The alternative is plain `pytesseract.image_to_string`, in the loop that people write: one image after the other.
 Kinds: `scan` and `photo` are the sample's own. `small`, `noisy`, `tilted`, `sideways` and `inverted` are its pages made
-worse, `columns` is prose set in two columns, and `boxed` a table of labs drawn with rules. All texts are synthetic. The last line is JSON: the figures by name.
+worse, `columns` is prose set in two columns, and `boxed` a table
+of labs drawn with rules. All texts are synthetic. The last line is JSON: the figures by name.
 """
 
 import argparse

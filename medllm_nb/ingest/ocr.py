@@ -332,7 +332,9 @@ def read_upright(
     "A page's text in reading order: what stands above two columns, the left, the right, what stands below."
     page = prepare_image(image, params.ocr_min_height)
     rules = find_rules(page)
-    page, tables = erase_rules(page, rules), find_ruled_tables(rules)
+    boxes = find_ruled_tables(rules)
+    page = erase_rules(page, rules) if boxes else page  # what encloses nothing may be part of a letter
+    tables = [box for box in boxes if len(box.rows) + len(box.columns) > 4]  # a box of one cell is no table
     if tables:
         lines, scores = read_tables(page, tables, params)
         return Page("\n".join(lines), sum(scores) / len(scores) if scores else 0.0)

@@ -15,7 +15,7 @@ import re
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from .contents import IngestError, Page, as_ingest_error
-from .ocr import check_size, read_page, strange_share, usable_text
+from .ocr import read_page, strange_share, usable_text
 from .parameters import IngestParams
 from .pdf_ink import ReadArea, better_reading, covered_share, draw, known_share, read_unread
 from .pdf_layout import Line, layout_lines

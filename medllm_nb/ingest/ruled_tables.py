@@ -75,7 +75,7 @@ def rule_places(
 def find_ruled_tables(
     rules: tuple["np.ndarray", "np.ndarray"],  # as `find_rules` gives them
 ) -> list[RuledTable]:
-    "The tables of two and more cells that rules enclose, from top to bottom."
+    "The tables and boxes that rules enclose, from top to bottom."
     import cv2
     import numpy as np
 
@@ -90,7 +90,7 @@ def find_ruled_tables(
         vertical = cv2.dilate(down[y : y + height, x : x + width] * inside, np.ones((1, 5), np.uint8))
         rows = [int(y) + place for place in rule_places(horizontal.sum(1), 0.4 * width)]
         columns = [int(x) + place for place in rule_places(vertical.sum(0), 0.4 * height)]
-        if len(rows) >= 2 and len(columns) >= 2 and len(rows) + len(columns) >= 5:
+        if len(rows) >= 2 and len(columns) >= 2:
             tables.append(RuledTable(rows, columns))
     return sorted(tables, key=lambda table: table.rows[0])
 
