@@ -12,7 +12,7 @@ import re
 from .characters import symbol_character
 from .contents import Contents, ExtractedReport, IngestError, Page
 from .parameters import IngestParams
-from .pdf import read_pictures
+from .pictures import read_pictures
 
 # %% ../../nbs/02_ingest/documents.ipynb #c4752795
 SUPERSCRIPTS = str.maketrans("0123456789+-−=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿ")

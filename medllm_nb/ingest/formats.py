@@ -41,7 +41,8 @@ from .fhir import is_fhir, read_fhir
 from .hl7 import decode_hl7, read_hl7
 from .mail import read_mail
 from .office import read_doc, read_ods, read_odt, read_pptx
-from .pdf import embedded_files, read_image, read_pdf
+from .pdf import embedded_files, read_pdf
+from .pictures import read_image
 from .rtf import read_rtf, rtf_pictures
 from .spreadsheets import read_calamine, read_xlsx
 from .tables import json_rows, load_json, looks_like_table, read_csv, read_table
@@ -49,7 +50,16 @@ from .webpage import html_pictures, read_html
 from .word import docx_pictures, embedded_problems, read_docx
 
 # %% ../../nbs/02_ingest/formats.ipynb #e8f104e7
-IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
+IMAGE_STARTS = re.compile(
+    rb"""(?sx)
+    \x89PNG | \xff\xd8\xff | II\*\x00 | MM\x00\*      # PNG, JPEG, TIFF
+    | II\+\x00 | MM\x00\+                              # TIFF of more than 4 GB
+    | BM .{4} \x00{4} .{4} [\x0c\x28\x38\x6c\x7c] \x00{3}  # BMP, by the size of its header
+    | GIF8[79]a | RIFF .{4} WEBP
+    | \x00{3}\x0cjP\x20\x20 | \xff\x4f\xff\x51           # JPEG 2000
+    | .{4} ftyp (?: hei[cxms] | hev[cx] | mif1 | msf1 | avif )  # HEIC
+    """
+)
 HL7_START = re.compile(rb"\s*\x0b?\s*(?:MSH|FHS|BHS)[^\w\s]")
 HTML_START = re.compile(
     rb"""(?isx)
@@ -137,7 +147,7 @@ def binary_kind(content: bytes, suffix: str) -> str | None:
         return "7z"
     if content[257:262] == b"ustar":
         return "tar"
-    if content.startswith(IMAGE_STARTS):
+    if IMAGE_STARTS.match(content):
         return "image"
     if head.lstrip().startswith(b"{\\rtf"):
         return "rtf"

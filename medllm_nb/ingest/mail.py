@@ -30,7 +30,7 @@ from medllm_nb.ingest.contents import (
 from .decoding import decode_text
 from .documents import tidy_rows
 from .envelopes import read_members
-from .pdf import read_pictures
+from .pictures import read_pictures
 from .webpage import html_pictures, read_html
 
 # %% ../../nbs/02_ingest/mail.ipynb #2f22aee9
