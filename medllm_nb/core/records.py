@@ -179,7 +179,7 @@ class Allergy(Record):
     start: int
     end: int
 
-
+# %% ../../nbs/00_core/records.ipynb #1bc5775b
 class VitalSign(Record):
     "A measured vital sign; a blood pressure is two."
 

@@ -42,7 +42,7 @@ def _one_of(words: tuple[str, ...]) -> str:
     loose = lambda w: f"(?i:{literal(w)})" if len(w) > 3 and w.replace(" ", "").isalpha() else literal(w)
     return f"(?:{'|'.join(map(loose, ordered))})"
 
-
+# %% ../../nbs/03_deidentify/clinical.ipynb #e0647a65
 class ClinicalValuesFile(DataFile):
     "Schema of clinical_values.yaml; loading it runs the examples of each pattern."
 
@@ -72,7 +72,7 @@ class ClinicalValuesFile(DataFile):
                     raise ValueError(f"pattern {kind!r} finds {m.group()!r} in {text!r}, where it must find nothing")
         return self
 
-
+# %% ../../nbs/03_deidentify/clinical.ipynb #f1a437f9
 @lru_cache(1)
 def value_patterns() -> dict[str, re.Pattern]:
     "The compiled patterns of clinical_values.yaml; `DataFileError` where an example does not hold."

@@ -83,7 +83,7 @@ def inline_text(element: object, pictures: list) -> str:
         return f"\n- {text.strip()}\n"
     return f"\n{text}\n" if name in BLOCKS else text
 
-
+# %% ../../nbs/02_ingest/cda.ipynb #c18a55e9
 def table_text(table: object, pictures: list) -> str:
     "A table a row a line, cells parted by ` | `; a cell's line breaks are blanks."
     rows = []

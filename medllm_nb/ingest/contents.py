@@ -55,11 +55,8 @@ def as_ingest_error(
 
 def quiet_libraries() -> None:
     "Keep the parsers' own log messages, which quote the text that they stumble over, out of every log."
-    import hl7.containers
-    import hl7.util  # their loggers are named by the path of the file, not of the package
-
-    for logger in (hl7.containers.logger, hl7.util.logger, logging.getLogger("pydicom"), logging.getLogger("PIL")):
-        logger.setLevel(logging.CRITICAL + 1)
+    for name in ("pydicom", "PIL"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 # %% ../../nbs/02_ingest/contents.ipynb #5ec0c6e9
 class Page(NamedTuple):

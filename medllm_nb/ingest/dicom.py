@@ -22,7 +22,7 @@ from medllm_nb.ingest.contents import (
     iso_date,
 )
 from .messages import readable_unit, result_line
-from .ocr import usable_text
+from .text_layer import usable_text
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -55,7 +55,7 @@ def sr_value(item: "Dataset") -> str:
         return iso_date(str(day))
     return str(item.get("TextValue") or item.get("Time") or "").replace("\r\n", "\n").strip()
 
-
+# %% ../../nbs/02_ingest/dicom.ipynb #c63248df
 def sr_lines(item: "Dataset", depth: int = 0) -> list[str]:
     "A content tree as lines, a heading for each container, indented by level; `IngestError` if it nests without end."
     if depth > 60:

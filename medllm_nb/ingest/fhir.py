@@ -87,7 +87,7 @@ def pair(item: dict, low: str, high: str, between: str) -> Value:
         )
     return Value(f"{first.text}{between}{second.text}", first.unit or second.unit)
 
-
+# %% ../../nbs/02_ingest/fhir.ipynb #ff514898
 def observed_value(item: dict) -> Value:
     "The value of an Observation or of one of its components; empty where it has none."
     key = next((k for k in item if k.startswith("value") and k[5:6].isupper()), "")
@@ -182,7 +182,7 @@ def references_in(value: object) -> Iterator[str]:
         for inner in value:
             yield from references_in(inner)
 
-
+# %% ../../nbs/02_ingest/fhir.ipynb #0f0a15b3
 def resources_in(lines: Iterable[str], wanted: set[str]) -> Iterator[dict]:
     "The wanted resources of a bulk export's file, a line each; other lines are not parsed."
     ids = {key.rpartition("/")[2] for key in wanted}
@@ -197,7 +197,7 @@ def resources_in(lines: Iterable[str], wanted: set[str]) -> Iterator[dict]:
         if isinstance(resource, dict) and resource_key(resource) in wanted:
             yield resource
 
-
+# %% ../../nbs/02_ingest/fhir.ipynb #9c351634
 def resources_beside(folder: Path | None, wanted: set[str]) -> dict[str, dict]:
     "Resources by `Type/id` from the bulk export's files in a folder, and what those refer to in turn."
     known: dict[str, dict] = {}
@@ -284,7 +284,7 @@ def member_references(observation: dict) -> list[dict]:
     related = [r.get("target") for r in elements(observation.get("related")) if plain(r.get("type")) == "has-member"]
     return elements(observation.get("hasMember")) + elements(related)
 
-
+# %% ../../nbs/02_ingest/fhir.ipynb #69a014b8
 def read_results(references: list[dict], known: Known, sex: str, seen: set[str]) -> Results:
     "The lines of Observations, the members of panels after them, each once."
     lines, problems = [], []
@@ -307,7 +307,7 @@ def read_results(references: list[dict], known: Known, sex: str, seen: set[str])
             lines, problems = lines + more.lines, problems + more.problems
     return Results(lines, problems)
 
-
+# %% ../../nbs/02_ingest/fhir.ipynb #5e77ecb9
 def with_specimens(lines: list[tuple[str, str]]) -> list[str]:
     "Lines with their specimen above them wherever it changes; those without one come first."
     ordered = sorted(lines, key=lambda line: bool(line[0]))
@@ -370,7 +370,7 @@ def read_forms(forms: list[dict], inner: NestedReader) -> tuple[list[Page], list
         pages, problems = pages + more, problems + wrong
     return pages, problems
 
-
+# %% ../../nbs/02_ingest/fhir.ipynb #bf70cfe2
 def report_header(report: dict, patient: dict) -> list[str]:
     "Patient, study and date of a report as lines."
     dates = (
@@ -382,7 +382,7 @@ def report_header(report: dict, patient: dict) -> list[str]:
     study = concept_text(report.get("code") or report.get("type")) or plain(report.get("title"))
     return fhir_header(patient) + header_lines(Study=study, Report_date=date.split("T")[0])
 
-
+# %% ../../nbs/02_ingest/fhir.ipynb #732bfcf5
 def fhir_report(report: dict, known: Known, inner: NestedReader) -> Contents:
     "A report with its patient, results, prose and documents; `IngestError` for one that was withdrawn."
     if plain(report.get("status")) in WITHDRAWN_STATUS or plain(report.get("docStatus")) in WITHDRAWN_STATUS:

@@ -57,7 +57,7 @@ class Hl7Message(NamedTuple):
     delimiters: Delimiters
     segments: list[str]
 
-
+# %% ../../nbs/02_ingest/hl7.ipynb #c7fbb665
 def hl7_messages(text: str) -> list[Hl7Message]:
     "The messages of a file in order; MLLP frames and batch envelopes are taken off."
     messages = []
@@ -195,7 +195,7 @@ def observed_values(obx: Segment) -> list[str]:
     parts = obx.delimiters.component
     return [" ".join(filter(None, unescape_hl7(v, obx.delimiters).split(parts))) for v in obx.repetitions(5)]
 
-
+# %% ../../nbs/02_ingest/hl7.ipynb #1c66a6c6
 def observation_name(obx: Segment) -> str:
     "What an OBX is about: the text of OBX-3, else its other text, else its code."
     return next(filter(None, (obx.component(3, part) for part in (2, 5, 1))), "")
@@ -270,7 +270,7 @@ class Document(NamedTuple):
     name: str  # for its suffix
     encoding: str
 
-
+# %% ../../nbs/02_ingest/hl7.ipynb #a286116b
 def hidden_document(values: list[str]) -> Document | None:
     "The document whose base64 stands where text should; None where it is text."
     data = "".join("".join(values).split())
@@ -331,7 +331,7 @@ class Extract(NamedTuple):
     documents: list[Document]
     problems: list[IngestError]
 
-
+# %% ../../nbs/02_ingest/hl7.ipynb #27ad8cb4
 def read_observations(segments: list[Segment], study: str) -> Extract:
     "The results and comments of an order in their order; prose of one test in one piece."
     kept, problems = valid_observations(segments)
@@ -360,7 +360,7 @@ def read_observations(segments: list[Segment], study: str) -> Extract:
             lines += [] if hidden else prose_lines(same, study)
     return Extract(lines, documents, problems)
 
-
+# %% ../../nbs/02_ingest/hl7.ipynb #8fafe2e6
 def is_continued(obx: Segment, following: Segment) -> bool:
     "Whether the next segment goes on with the prose of this one."
     prose = following.name == "OBX" and following.component(2) == obx.component(2) and not is_measured(following)

@@ -15,7 +15,8 @@ import re
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from .contents import IngestError, Page, as_ingest_error
-from .ocr import read_page, strange_share, usable_text
+from .ocr import read_page
+from .text_layer import strange_share, usable_text
 from .parameters import IngestParams
 from .pdf_ink import ReadArea, better_reading, covered_share, draw_page, known_share, read_unread
 from .pdf_layout import Line, layout_lines
@@ -223,7 +224,7 @@ def doubtful_layer(page: "PdfPage", text: str, params: IngestParams) -> bool:
 
 DOUBTFUL_BELOW = 0.85  # share of known words in the text layer of a scan
 
-
+# %% ../../nbs/02_ingest/pdf.ipynb #abfc7600
 def read_pdf_page(
     page: "PdfPage",
     params: IngestParams,

@@ -89,7 +89,7 @@ def ink_boxes(drawing: "np.ndarray") -> list[Box]:
             found.append(Box(x, y, x + width, y + height))
     return sorted(found, key=lambda box: box.top)
 
-
+# %% ../../nbs/02_ingest/pdf_ink.ipynb #4da59c8f
 def draw_page(page: "PdfPage", dpi: float, params: IngestParams) -> "Image":
     "A page as a grayscale picture; `IngestError` where it would be larger than allowed."
     check_size(page.get_width() * dpi / 72, page.get_height() * dpi / 72, params)

@@ -68,7 +68,7 @@ def dark_boxes(page: "PdfPage") -> list[tuple[float, float, float, float]]:
     kinds = [raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_PATH, raw.FPDF_PAGEOBJ_SHADING]
     return [drawn.get_bounds() for drawn in page.get_objects(filter=kinds)]
 
-
+# %% ../../nbs/02_ingest/pdf_layout.ipynb #5670d1f3
 def page_glyphs(page: "PdfPage", textpage: "PdfTextPage") -> list[Glyph]:
     "The visible characters of a page in the order in which they were drawn."
     from pypdfium2 import raw
@@ -95,7 +95,7 @@ def page_glyphs(page: "PdfPage", textpage: "PdfTextPage") -> list[Glyph]:
         glyphs.append(glyph)
     return without_doubles(glyphs)
 
-
+# %% ../../nbs/02_ingest/pdf_layout.ipynb #cd117cc6
 def without_doubles(glyphs: list[Glyph]) -> list[Glyph]:
     "Glyphs without those that are drawn again at nearly the same place to look bold."
     kept, seen = [], {}
@@ -242,7 +242,7 @@ def split_at(lines: list[Line], place: float) -> tuple[list[Line], list[Line]]:
     right = [Line(tuple(w for w in line.words if w.left >= place)) for line in lines]
     return [line for line in left if line.words], [line for line in right if line.words]
 
-
+# %% ../../nbs/02_ingest/pdf_layout.ipynb #3fcb05df
 def find_columns_of(lines: list[Line]) -> tuple[int, float] | None:
     "How many lines from the first on are columns of prose, and where the gap lies; None where they are not."
     shared, number = gaps(lines[0]), 1
@@ -259,7 +259,7 @@ def find_columns_of(lines: list[Line]) -> tuple[int, float] | None:
     prose = all(len(side) >= COLUMN_LINES - 1 and runs_on([line.text for line in side]) for side in sides)
     return (number, (start + end) / 2) if prose else None
 
-
+# %% ../../nbs/02_ingest/pdf_layout.ipynb #53540df2
 def reading_order(lines: list[Line]) -> list[Line]:
     "Lines in the order in which they are read: rows from top to bottom, columns of prose one after the other."
     ordered, at = [], 0

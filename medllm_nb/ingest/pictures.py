@@ -11,10 +11,12 @@ import io
 from typing import TYPE_CHECKING
 
 from .contents import IngestError, Page, as_ingest_error
-from .ocr import check_size, read_page, usable_text
+from .ocr import check_size, read_page
 from .parameters import IngestParams
+from .text_layer import usable_text
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
 # %% ../../nbs/02_ingest/pictures.ipynb #fd829ded

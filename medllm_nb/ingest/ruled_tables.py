@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RULE_DARK', 'SHORTEST_RULE', 'THICKEST_RULE', 'without_bars', 'find_rules', 'RuledTable', 'rule_places',
-           'find_ruled_tables', 'erase_rules', 'ScannedWord', 'cell_of', 'table_lines']
+           'find_ruled_tables', 'erase_rules', 'ScannedWord', 'cell_of', 'ruled_lines']
 
 # %% ../../nbs/02_ingest/ruled_tables.ipynb #d9253e90
 from typing import TYPE_CHECKING, NamedTuple
@@ -71,7 +71,7 @@ def rule_places(
     middles = [(int(start) + int(end)) // 2 for start, end in zip(edges[::2], edges[1::2])]
     return [m for n, m in enumerate(middles) if not n or m - middles[n - 1] > THICKEST_RULE]
 
-
+# %% ../../nbs/02_ingest/ruled_tables.ipynb #868a7bc7
 def find_ruled_tables(
     rules: tuple["np.ndarray", "np.ndarray"],  # as `find_rules` gives them
 ) -> list[RuledTable]:
@@ -125,7 +125,7 @@ def cell_of(word: ScannedWord, table: RuledTable) -> tuple[int, int] | None:
     return (row, column) if within else None
 
 
-def table_lines(
+def ruled_lines(
     words: list[ScannedWord],  # those within the table, in reading order
     table: RuledTable,
 ) -> list[str]:

@@ -178,7 +178,7 @@ IN_PROSE = re.compile(
     r"\b(?:for|with|from|in|on|to|by|at|had|has|have|due|his|her|their|the|and|of|as|who|found|shows?|showed)\b"
 )
 
-
+# %% ../../nbs/04_structure/lab_names.ipynb #97a9b626
 def is_other_in_row(
     text: str,
     start: int,  # where the name begins

@@ -42,7 +42,7 @@ def compiled(pattern: str) -> str:
 
 Pattern = Annotated[str, BeforeValidator(compiled)]
 
-
+# %% ../../nbs/04_structure/treatment.ipynb #a9e8f7d2
 class MedicationWords(DataFile):
     "What medications are read by."
 
@@ -74,7 +74,7 @@ class VitalRow(DataFile):
     least: float
     most: float
 
-
+# %% ../../nbs/04_structure/treatment.ipynb #696203f5
 class ProcedureWords(DataFile):
     "What procedures are read by."
 
@@ -103,7 +103,7 @@ def treatment_words() -> TreatmentFile:
     "treatment.yaml, checked; `DataFileError` names file, key and line of a fault."
     return load_data("structure", "treatment.yaml", TreatmentFile)
 
-
+# %% ../../nbs/04_structure/treatment.ipynb #010f2768
 def any_of(words: tuple[str, ...]) -> str:
     "Any of the words as a pattern, the longest first, blanks of any kind between."
     ordered = sorted(words, key=len, reverse=True)
@@ -209,7 +209,7 @@ def clause_before(text: str, start: int) -> str:
     ends = [m.end() for m in CLAUSE_BREAK.finditer(text, begin, min(len(text), start + 1)) if m.end() <= start]
     return text[ends[-1] if ends else begin : start]
 
-
+# %% ../../nbs/04_structure/treatment.ipynb #68bff46c
 def find_medications(text: str, sections: list[Section] | None = None) -> list[Medication]:
     """The medications that a report names, in order: drug, dose, route, frequency, status.
 
@@ -268,7 +268,7 @@ def stretch_allergies(text: str, start: int, end: int, assertion: str = "present
         said = reaction.group() if reaction else ""
         yield Allergy(substance=text[begin:stop], reaction=said, assertion=assertion, start=begin, end=last)
 
-
+# %% ../../nbs/04_structure/treatment.ipynb #1fd05e35
 def find_allergies(text: str, sections: list[Section] | None = None) -> list[Allergy]:
     """The allergies that a report names or denies, in order; "no known allergies" is one that is negated.
 
@@ -316,7 +316,7 @@ def vital_patterns() -> list[tuple[str, VitalRow, re.Pattern]]:
         found.append((name, row, re.compile(pattern)))
     return found
 
-
+# %% ../../nbs/04_structure/treatment.ipynb #e9845b36
 def find_vitals(text: str) -> list[VitalSign]:
     """The vital signs that a report measures, in order, each a number with its unit.
 
