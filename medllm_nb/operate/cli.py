@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['PLAIN', 'GROUP', 'app', 'model_app', 'retrain_app', 'store_app', 'user_app', 'Reason', 'StoreOption', 'FileArgument',
            'Role', 'NameArgument', 'exit_on', 'doctor_command', 'key_command', 'profile_command', 'plan_command',
-           'scores_command', 'accept_command', 'model_default', 'model_list', 'model_register', 'model_promote',
-           'model_rollback', 'retrain_feedback', 'retrain_propose', 'serve_command', 'page_command_line',
-           'store_errors', 'store_backup', 'store_restore', 'store_new_key', 'store_rotate', 'store_expire',
-           'store_check', 'read_password', 'check_role_names', 'print_users', 'user_store', 'user_add', 'user_list',
-           'user_change', 'main']
+           'tables_command', 'scores_command', 'accept_command', 'model_default', 'model_list', 'model_register',
+           'model_promote', 'model_rollback', 'retrain_feedback', 'retrain_propose', 'serve_command',
+           'page_command_line', 'store_errors', 'store_backup', 'store_restore', 'store_new_key', 'store_rotate',
+           'store_expire', 'store_check', 'read_password', 'check_role_names', 'print_users', 'user_store', 'user_add',
+           'user_list', 'user_change', 'main']
 
 # %% ../../nbs/13_operate/cli.ipynb #2b92979e
 import os
@@ -123,6 +123,27 @@ def plan_command(
         fields = {key: yaml.safe_load(value) for key, _, value in pairs}
         setting = sft_setting(profile_params(profile), **fields) if profile else Setting(**fields)
         print(plan(model, setting, card).table().to_string())
+
+# %% ../../nbs/13_operate/cli.ipynb #9a11ce11
+@app.command("tables")
+def tables_command(
+    folder: Annotated[
+        str, typer.Argument(help="to write into, below the project's root; replaced if it exists")
+    ] = "tables",
+) -> None:
+    """Labs, diagnoses, medications, allergies, vitals, procedures and mentions as CSV, Excel, Parquet, FHIR and OMOP.
+
+    Reads what the structure stage wrote: de-identified reports, by patient key and shifted date.
+
+    \b
+    Example:
+      medllm tables tables
+    """
+    from medllm_nb.operate.tables import run_tables
+
+    with exit_on("tables", FileNotFoundError, ValueError):
+        for name, rows in run_tables(folder).items():
+            print(f"{rows:8,}  {name}")
 
 # %% ../../nbs/13_operate/cli.ipynb #b932fc60
 @app.command("scores")
