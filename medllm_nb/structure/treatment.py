@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['WordList', 'Pattern', 'WORD', 'DOSE_BEHIND', 'CLAUSE_END', 'REACH', 'FAMILY', 'NOT_TAKEN', 'CLAUSE_BREAK', 'UNITS',
-           'GOALS', 'GOAL', 'NO_RANGE', 'split_words', 'compiled', 'MedicationWords', 'AllergyWords', 'VitalRow',
-           'ProcedureWords', 'TreatmentFile', 'treatment_words', 'any_of', 'DrugName', 'drug_patterns',
+           'GOALS', 'GOAL', 'OTHER_WEIGHT', 'NO_RANGE', 'split_words', 'compiled', 'MedicationWords', 'AllergyWords',
+           'VitalRow', 'ProcedureWords', 'TreatmentFile', 'treatment_words', 'any_of', 'DrugName', 'drug_patterns',
            'find_drug_names', 'sig_patterns', 'directions', 'status_patterns', 'medication_status', 'clause_before',
            'find_medications', 'allergy_patterns', 'substances_in', 'stretch_allergies', 'find_allergies',
            'vital_patterns', 'find_vitals', 'without_overlaps', 'procedure_patterns', 'find_procedures']
@@ -293,11 +293,12 @@ def find_allergies(text: str, sections: list[Section] | None = None) -> list[All
             found.append(Allergy(substance=m.group(), assertion="negated", start=m.start(), end=m.end()))
     return sorted(found, key=lambda a: a.start)
 
-# %% ../../nbs/04_structure/treatment.ipynb #4d19edc6
+# %% ../../nbs/04_structure/treatment.ipynb #75a9e372
 UNITS = r"""mm\s?Hg|bpm|beats|/min|per\s+minute|%|percent|degrees?|°?\s?[FC]\b|fahrenheit|celsius|kg|kgs|kilograms
 |lbs?|pounds|cm|m\b|inches|in\b|feet|ft""".replace("\n", "")
 GOALS = "goal|target|keep|maintain|below|above|under|over|less than|greater than|if|until|for"
 GOAL = re.compile(rf"(?i)\b(?:{GOALS})\b[^.;\n]{{0,25}}$")
+OTHER_WEIGHT = re.compile(r"(?i)\bbirth\s+weight|\d\s*(?:ounces|oz\b)")  # of another time; in two units
 NO_RANGE = r"(?![\d/]|\.\d|\s?[-–]\s?\d|\s+to\s+\d)"  # no longer number, no range
 
 
@@ -316,7 +317,7 @@ def vital_patterns() -> list[tuple[str, VitalRow, re.Pattern]]:
         found.append((name, row, re.compile(pattern)))
     return found
 
-# %% ../../nbs/04_structure/treatment.ipynb #e9845b36
+# %% ../../nbs/04_structure/treatment.ipynb #275efe31
 def find_vitals(text: str) -> list[VitalSign]:
     """The vital signs that a report measures, in order, each a number with its unit.
 
@@ -328,6 +329,8 @@ def find_vitals(text: str) -> list[VitalSign]:
             value, second = float(m["value"]), m["second"]
             pressure = name == "systolic blood pressure"
             if pressure != bool(second) and not (name == "pain score" and second):
+                continue
+            if OTHER_WEIGHT.search(text[max(0, m.start() - 8) : m.end() + 14]):
                 continue
             if not row.least <= value <= row.most or GOAL.search(text, max(0, m.start() - 40), m.start()):
                 continue
