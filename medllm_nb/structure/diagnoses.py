@@ -16,7 +16,7 @@ from typing import Iterator
 
 from rapidfuzz import fuzz, process
 
-from .assertion import assertions, find_cues
+from .assertion import UNANSWERED, assertions, find_cues
 from ..core import Diagnosis, DifferentialItem, Section
 from .sections import find_sections
 from .tables import icd_tables
@@ -311,7 +311,7 @@ def is_denied(
     cues = [c for c in find_cues(words_of_it) if c.kind != "pseudo"]
     words = [m for m in re.finditer(r"\w+", words_of_it) if not any(c.start <= m.start() < c.end for c in cues)]
     ends = [(d.start + m.start(), d.start + m.end()) for m in (words[:1] + words[-1:])]
-    denying = {"negated"} if (d.code or "")[:1] in ("O", "P", "Z") else {"negated", "family"}
+    denying = {"negated", UNANSWERED} if (d.code or "")[:1] in ("O", "P", "Z") else {"negated", UNANSWERED, "family"}
     return set(assertions(text, ends, [section])) <= denying
 
 # %% ../../nbs/04_structure/diagnoses.ipynb #ddcacb53
