@@ -352,6 +352,15 @@ def _turned(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     yield begun, end
 
 
+def _between_fields(text: str, forms: list[FormAnswer], start: int, end: int) -> set[int]:
+    "Where a sentence with several fields of a form is cut: before a mark that leads its field, behind one that ends it."
+    inside = [f for f in forms if start <= f.first < end]
+    if len(inside) < 2:
+        return set()
+    cuts = {f.last if f.first == f.start else f.first for f in inside}
+    return {at for at in cuts if start < at < end and re.search("[A-Za-z]{3}", text[at:end])}
+
+
 def clauses(
     text: str,
     start: int,  # of the stretch
@@ -359,10 +368,9 @@ def clauses(
 ) -> Iterator[tuple[int, int]]:
     "Spans of a stretch's clauses: sentences, split where the assertion turns; list marks left out."
     forms = [f for f in form_answers(text) if start <= f.first < end]
-    fields = {f.last if f.last < f.end or f.first == f.start else f.first for f in forms}
     for s in SENTENCE.finditer(text, start, end):
         breaks = {m.end() for m in CLAUSE_BREAK.finditer(text, *s.span())}
-        breaks |= {at for at in fields if s.start() < at < s.end()}
+        breaks |= _between_fields(text, forms, *s.span())
         cuts = [s.start(), *sorted(breaks), s.end()]
         for a, b in (part for ends in zip(cuts, cuts[1:]) for part in _turned(text, *ends)):
             m = BODY.match(text, a, b)

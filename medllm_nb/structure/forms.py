@@ -111,7 +111,7 @@ def echoed_answers(text: str) -> list[FormAnswer]:
         name = re.search(r"[A-Za-z]{4,}[ \t]*$", text[max(0, m.start() - 30) : m.start()])
         if name and re.search(rf"(?i)\b{name.group().strip()}\b", m["rest"]):
             at = m.start() - len(name.group())
-            answers.append(FormAnswer(at, m.start(), "negated", at, m.start()))
+            answers.append(FormAnswer(at, m.start(), "negated", -1, -1))  # no field of its own
     return answers
 
 # %% ../../nbs/04_structure/forms.ipynb #511cdf14
