@@ -16,7 +16,7 @@ from typing import Iterator, NamedTuple
 
 from ..core import Section
 from .forms import FormAnswer, form_answers
-from .sections import normalize_heading
+from .sections import normalize_heading, plain_characters
 from .tables import cue_table
 
 # %% ../../nbs/04_structure/assertion.ipynb #f82347b7
@@ -99,6 +99,7 @@ class Cue(NamedTuple):
 
 def find_cues(text: str) -> list[Cue]:
     "All cues of a text in order; of overlapping ones the longest, so that a pseudo cue hides what it holds."
+    text = plain_characters(text)
     lower = text.lower()
     if len(lower) != len(text):
         lower = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
@@ -155,11 +156,14 @@ ITEM_LINE = re.compile(
     re.X,
 )
 REPORTED = re.compile(  # an item of this kind is none: something is reported
-    r"""(?ix) ^ [^\w]* (?: but | however | reports? | endorses? | complains? | admits? | positive | present | yes | has | does[ ]have | she | he | patient | pt )\b
+    r"""(?ix) ^ [^\w]* (?: but | however | reports? | endorses? | complains? | admits? | positive | present | yes | has
+        | does[ ]have | she | he | patient | pt ) \b
     | \b (?: positive | (?: is | are | was | were )[ ] (?: seen | present | noted | positive ) ) \b
     | :[ \t]*$"""
 )
-NO_NAME = re.compile(r"(?i)\b(?:is|are|was|were|has|have|had|reports?|with|there|shows?|demonstrates?|seen|noted|unchanged|stable)\b|:")
+NO_NAME = re.compile(
+    r"(?i)\b(?:is|are|was|were|has|have|had|reports?|with|there|shows?|demonstrates?|seen|noted|unchanged|stable)\b|:"
+)
 
 
 def list_items(
@@ -178,7 +182,11 @@ def list_items(
             continue
         kind = "bullet" if m["bullet"] else "number" if m["number"] else "line"
         wrapped = shape != "line" and kind == "line" and not blank and (body[0].islower() or len(m["indent"]) > indent)
-        too_long = kind == "line" and not wrapped and (len(body.split()) > (12 if "," in body else 6) or bool(NO_NAME.search(body)))
+        too_long = (
+            kind == "line"
+            and not wrapped
+            and (len(body.split()) > (12 if "," in body else 6) or bool(NO_NAME.search(body)))
+        )
         if (shape and kind != shape and not wrapped) or too_long or REPORTED.search(body) or (blank and kind == "line"):
             return
         shape, blank, indent = shape or kind, False, indent if wrapped else len(m["indent"])
@@ -211,13 +219,15 @@ def lead_kinds(
     kinds = set(label_kinds(lead))
     cues, turns, verbs = _clause_cues(lead, 0, len(lead))
     below = bool(re.search(r"(?i)\b(?:following|these|below)\b", lead))
-    kinds |= {c.kind for c in cues if _reaches(c, len(lead), len(lead), turns, verbs) or below and c.direction == "after"}
+    kinds |= {
+        c.kind for c in cues if _reaches(c, len(lead), len(lead), turns, verbs) or below and c.direction == "after"
+    }
     return kinds
 
 
 def list_answers(text: str) -> list[FormAnswer]:
     "What the headings of lists say of the items below them, or behind them in their line."
-    answers = []
+    text, answers = plain_characters(text), []
     for m in LEAD_END.finditer(text):
         kinds = lead_kinds(text[max(text.rfind("\n", 0, m.start()) + 1, m.start() - 200) : m.end()])
         for start, end in list_items(text, m.end()) if kinds else ():
@@ -256,7 +266,9 @@ def _risks_before(text: str, sentences: list[tuple[int, int]], i: int) -> bool:
     return False
 
 
-def _sentence_of(text: str, starts: list[int], sentences: list[tuple[int, int]], span: tuple[int, int]) -> tuple[int, int]:
+def _sentence_of(
+    text: str, starts: list[int], sentences: list[tuple[int, int]], span: tuple[int, int]
+) -> tuple[int, int]:
     "The sentence that holds a span."
     i = bisect_right(starts, span[0]) - 1
     a, b = sentences[i] if i >= 0 else (0, len(text))
@@ -266,9 +278,7 @@ def _sentence_of(text: str, starts: list[int], sentences: list[tuple[int, int]],
 def assertions(
     text: str,
     spans: list[tuple[int, int]],  # what is mentioned
-    sections: list[
-        Section
-    ] = (),  # those of the text: a sentence does not begin before its section, and some headings speak for all below
+    sections: list[Section] = (),  # a sentence does not begin before its section; some headings speak for all below
 ) -> list[str]:
     """What the text asserts of each mention: one of `ASSERTION_KINDS`, or present; `UNANSWERED` where a form leaves it
     open, and nothing may be made of the mention."""

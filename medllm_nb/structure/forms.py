@@ -12,9 +12,9 @@ __all__ = ['BESIDE', 'FIELD_END', 'LABEL_BREAK', 'DENIED_BEHIND', 'LINE', 'PROSE
 # %% ../../nbs/04_structure/forms.ipynb #bf715925
 import re
 from functools import lru_cache
-from itertools import groupby, pairwise
 from typing import Iterator, NamedTuple
 
+from .sections import plain_characters
 from .tables import cue_table
 
 # %% ../../nbs/04_structure/forms.ipynb #6db1e436
@@ -40,7 +40,7 @@ BESIDE = (  # each begins with what is rare, so that the search for it is quick
 
 FIELD_END = r"""(?= [ \t]* (?: $ | [\r\n,;.)\]|(*] | [ ]{2} | [ ] [-–—] [ ] )            # nothing more
     | [ \t]+ (?: since | at | today | currently | now | noted | reported | per | but | and | on | during | this ) \b
-    | [ \t]+ [A-Za-z] [\w ]{0,30} [:?=] )"""                                            # or the next field
+    | [ \t]+ [A-Za-z] [\w ]{0,30} [:?=] )"""  # or the next field
 
 
 @lru_cache(1)
@@ -50,8 +50,10 @@ def answer_patterns() -> tuple[re.Pattern, re.Pattern]:
         sorted((p.strip().replace(" ", r"[ ]") for p in phrases.split(";")), key=len, reverse=True)
     )
     kinds = cue_table().answers
-    words = " | ".join(f"(?P<{kind}> {either(kinds[kind])} )" for kind in ("unanswered", "uncertain", "negated", "present"))
-    bare = f"(?P<negated> no | none | negative | absent | denies | denied ) | (?P<present> yes | positive | present )"
+    words = " | ".join(
+        f"(?P<{kind}> {either(kinds[kind])} )" for kind in ("unanswered", "uncertain", "negated", "present")
+    )
+    bare = "(?P<negated> no | none | negative | absent | denies | denied ) | (?P<present> yes | positive | present )"
     field = re.compile(rf"(?ix) (?: {words} ) {FIELD_END}")
     return field, re.compile(rf"(?ix) (?P<label> [a-z] [a-z/()'’\- ]{{2,40}}? ) [ \t]+ (?: {bare} ) [.]?")
 
@@ -116,7 +118,9 @@ def echoed_answers(text: str) -> list[FormAnswer]:
 
 # %% ../../nbs/04_structure/forms.ipynb #511cdf14
 LINE = re.compile(r"[^\r\n]+")
-PROSE = re.compile(r"(?i)\b(?:and|or|has|have|had|is|was|were|are|with|the|a|an|she|he|they|patient|said|reports?|there|but|of|to|in)\b")
+PROSE = re.compile(
+    r"(?i)\b(?:and|or|has|have|had|is|was|were|are|with|the|a|an|she|he|they|patient|said|reports?|there|but|of|to|in)\b"
+)
 BARE_ANSWERS = ("no", "none", "yes", "negative", "positive", "absent", "present", "denies", "denied")
 
 
@@ -204,14 +208,18 @@ def form_marks(text: str) -> list[FormMark]:
     return marks
 
 # %% ../../nbs/04_structure/forms.ipynb #f814a341
-CHOICE = r"(?P<no>no|n|negative|neg|absent|denies|denied|not present|none|false)|(?P<yes>yes|y|positive|pos|present|true)|(?P<open>unknown|not known|unsure|n/a|na|not sure|don't know)"
-CHOICE_BEHIND = re.compile(rf"(?i)[ \t]*(?:{CHOICE})(?=[ \t]*(?:$|[\r\n,;./|)(☐☒☑✓✔✗□\[]|[ ]{{2}}|(?:yes|no)\b))", re.M)
-CHOICE_BEFORE = re.compile(rf"(?i)(?<![\w-])(?:{CHOICE})[ \t]*[:=]?[ \t]*$")
+CHOICE = r"""(?P<no> no | n | negative | neg | absent | denies | denied | not[ ]present | none | false )
+    | (?P<yes> yes | y | positive | pos | present | true )
+    | (?P<open> unknown | not[ ]known | unsure | n/a | na | not[ ]sure | don't[ ]know )"""
+CHOICE_BEHIND = re.compile(
+    rf"(?imx) [ \t]* (?: {CHOICE} ) (?= [ \t]* (?: $ | [\r\n,;./|)(☐☒☑✓✔✗□\[] | [ ]{{2}} | (?: yes | no ) \b ) )"
+)
+CHOICE_BEFORE = re.compile(rf"(?ix) (?<![\w-]) (?: {CHOICE} ) [ \t]* [:=]? [ \t]* $")
 BETWEEN_CHOICES = re.compile(r"[\s,/|.]*$")
 
 
-def _choices(text: str, marks: list[FormMark]) -> tuple[list[tuple[FormMark, str, int, int]], str]:
-    "The boxes with their words (no, yes, open) and where box and word stand; the words before or behind the boxes."
+def _choices(text: str, marks: list[FormMark]) -> list[tuple[FormMark, str, int, int]]:
+    "The boxes with their words (no, yes, open), and from where to where box and word stand."
     behind = [(m, CHOICE_BEHIND.match(text, m.end)) for m in marks]
     before = [(m, CHOICE_BEFORE.search(text[max(0, m.start - 16) : m.start])) for m in marks]
     after = [(m, c.lastgroup, m.start, c.end()) for m, c in behind if c]
@@ -339,5 +347,6 @@ def form_answers(text: str) -> list[FormAnswer]:
 
         form_answers("Headache: no")[0].kind  # 'negated'
     """
+    text = plain_characters(text)
     columns = column_answers(text)
     return [*columns, *mark_answers(text), *word_answers(text), *bare_answers(text), *echoed_answers(text)]

@@ -234,7 +234,9 @@ def looks_like_heading(
     return c.alone and not c.inside and bool(text_on_next_line)
 
 # %% ../../nbs/04_structure/sections.ipynb #cededc1c
-NO_HEADING_BEFORE = r"\s*(?:[A-Z][a-z]+ ?:|(?:Date|Number|Status|Name|Type|Code|Time|Collected|Received|Performed|ID)\b)"
+NO_HEADING_BEFORE = (
+    r"\s*(?:[A-Z][a-z]+ ?:|(?:Date|Number|Status|Name|Type|Code|Time|Collected|Received|Performed|ID)\b)"
+)
 
 
 def accepted_heading(

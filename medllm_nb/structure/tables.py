@@ -155,7 +155,9 @@ class CuesFile(DataFile):
     historical: CuesByDirection
     headings: dict[AssertionKind, RegularExpression]
     leads: dict[AssertionKind, Phrases]  # headings of lists that speak for all their items
-    answers: dict[Literal["negated", "present", "uncertain", "unanswered", "elsewhere", "immunity"], Phrases]  # of forms
+    answers: dict[
+        Literal["negated", "present", "uncertain", "unanswered", "elsewhere", "immunity"], Phrases
+    ]  # of forms
 
 
 @lru_cache(1)
