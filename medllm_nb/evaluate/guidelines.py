@@ -86,7 +86,7 @@ def phrase_pattern(
 def find_asserted(
     text: str,
     phrases: list[str],
-    not_as: tuple[str, ...] = ("negated", "family", "historical"),  # assertions that do not count
+    not_as: tuple[str, ...] = ("negated", "family", "historical", "unanswered"),  # assertions that do not count
 ) -> str | None:
     "The first of the phrases that a text asserts, as written; None if it asserts none."
     spans = [m.span() for m in phrase_pattern(tuple(phrases)).finditer(text)] if phrases else []

@@ -10,7 +10,8 @@ import re
 from functools import lru_cache
 
 from ..core import Finding, Mention, Section
-from .assertion import assertion_of, assertions, clauses
+from .assertion import UNANSWERED, assertions, clause_assertion, clauses, list_answers
+from .forms import form_answers
 from .sections import find_sections
 from .spelling import find_abbreviations
 from .tables import term_tables
@@ -72,6 +73,7 @@ def find_concepts(
             section=name,
         )
         for (m, name), a in zip(searched, asserted)
+        if a != UNANSWERED
     ]
 
 # %% ../../nbs/04_structure/concepts.ipynb #5ba64567
@@ -94,8 +96,13 @@ def find_findings(
     "The observations in the findings, examination and imaging sections, a clause each, with concept and assertion."
     sections = find_sections(text) if sections is None else sections
     seen = [s for s in sections if s.name in ("findings", "examination", "imaging")]
+    if not seen:
+        return []
+    forms, lists = form_answers(text), list_answers(text)
     spans = [span for s in seen for span in clauses(text, s.start, s.end)]
+    asserted = [clause_assertion(text, a, b, forms, lists) for a, b in spans]
     return [
-        Finding(text=text[a:b], start=a, end=b, concept=concept_of(text[a:b]), assertion=assertion_of(text[a:b]))
-        for a, b in spans
+        Finding(text=text[a:b], start=a, end=b, concept=concept_of(text[a:b]), assertion=said)
+        for (a, b), said in zip(spans, asserted)
+        if said != UNANSWERED
     ]
