@@ -100,7 +100,7 @@ def test_a_page_whose_ink_lies_mostly_outside_the_words_goes_to_review():
     written = page((80, 60, LINES))
     assert ocr_page(written).confidence >= IngestParams().review_below
     draw = ImageDraw.Draw(written)
-    for n in range(60):  # a drawing, or a hand that OCR cannot read
-        top = 690 + (n * 53) % 80
-        draw.arc((300 + 9 * n, top, 420 + 9 * n, top + 60 + (n * 31) % 60), 20, 300, fill=0, width=9)
+    for n in range(14):  # a drawing
+        draw.line((120 + 70 * n, 860, 240 + 60 * n, 700 - 9 * n % 30), fill=0, width=14)
+        draw.line((120 + 70 * n, 700, 200 + 60 * n, 870), fill=0, width=12)
     assert ocr_page(written).confidence < IngestParams().review_below
