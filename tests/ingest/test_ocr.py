@@ -97,10 +97,10 @@ def test_a_good_text_layer_stays_and_pictures_beside_it_are_read():
 
 
 def test_a_page_whose_ink_lies_mostly_outside_the_words_goes_to_review():
-    written = page((80, 60, LINES))
+    written = page((80, 60, LINES), height=1500)
     assert ocr_page(written).confidence >= IngestParams().review_below
     draw = ImageDraw.Draw(written)
     for n in range(14):  # a drawing
-        draw.line((120 + 70 * n, 860, 240 + 60 * n, 700 - 9 * n % 30), fill=0, width=14)
-        draw.line((120 + 70 * n, 700, 200 + 60 * n, 870), fill=0, width=12)
+        draw.line((120 + 70 * n, 1460, 240 + 60 * n, 760 - 9 * n % 30), fill=0, width=16)
+        draw.line((120 + 70 * n, 760, 200 + 60 * n, 1470), fill=0, width=16)
     assert ocr_page(written).confidence < IngestParams().review_below
