@@ -94,3 +94,13 @@ def test_a_good_text_layer_stays_and_pictures_beside_it_are_read():
     pages = read_pdf(buffer.getvalue())
     assert [text in p.text for p in pages] == [True, False, False]
     assert all("Creatinine 1.1 mg/dL" in p.text and p.confidence for p in pages)
+
+
+def test_a_page_whose_ink_lies_mostly_outside_the_words_goes_to_review():
+    written = page((80, 60, LINES))
+    assert ocr_page(written).confidence >= IngestParams().review_below
+    draw = ImageDraw.Draw(written)
+    for n in range(60):  # a drawing, or a hand that OCR cannot read
+        top = 690 + (n * 53) % 80
+        draw.arc((300 + 9 * n, top, 420 + 9 * n, top + 60 + (n * 31) % 60), 20, 300, fill=0, width=9)
+    assert ocr_page(written).confidence < IngestParams().review_below

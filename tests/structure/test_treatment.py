@@ -24,7 +24,10 @@ from medllm_nb.structure import find_allergies, find_medications, find_procedure
         ("He is no longer taking ibuprofen.", ("ibuprofen", "", "", "", "denied")),
         ("Advised to stop taking any anti-inflammatory such as Motrin.", ("Motrin", "", "", "", "stopped")),
         ("Digoxin 250 µg daily", ("Digoxin", "250 µg", "", "daily", "active")),
-        ("Potassium chloride 20 mEq p.o. b.i.d. with food", ("Potassium chloride", "20 mEq", "p.o.", "b.i.d.", "active")),
+        (
+            "Potassium chloride 20 mEq p.o. b.i.d. with food",
+            ("Potassium chloride", "20 mEq", "p.o.", "b.i.d.", "active"),
+        ),
         ("MEDICATIONS: Prilosec", ("Prilosec", "", "", "", "active")),
         ("Heparin 12 units/kg IV", ("Heparin", "12 units/kg", "IV", "", "active")),
     ],
