@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SIGNATURE_TYPES', 'ENCRYPTED', 'PGP_SIGNED', 'MORE_WORDS', 'MAIL_BEGINS', 'mail_leaves', 'in_layout', 'is_attachment',
-           'is_text', 'mail_attachments', 'inline_pictures', 'attachment_bytes', 'decoded_part', 'is_flowed',
+           'is_unnamed_text', 'mail_attachments', 'inline_pictures', 'attachment_bytes', 'decoded_part', 'is_flowed',
            'unflowed', 'unarmored', 'part_text', 'mail_text', 'mail_header', 'further_texts', 'is_container',
            'unsigned', 'read_one_mail', 'mailbox_mails', 'read_mail']
 
@@ -68,7 +68,7 @@ def is_attachment(part: EmailMessage, within: tuple[str, ...]) -> bool:
     return not shown and part.get_content_type() not in SIGNATURE_TYPES and not in_layout(part, within)
 
 
-def is_text(part: EmailMessage) -> bool:
+def is_unnamed_text(part: EmailMessage) -> bool:
     "Whether a part is a text without a file name, of whatever kind (RTF, CSV, an invitation)."
     return part.get_content_maintype() == "text" and not part.get_filename()
 
@@ -79,7 +79,9 @@ def mail_attachments(
 ) -> list[EmailMessage]:
     "The parts that are reports of their own."
     parts = [(part, within) for part, within in mail_leaves(mail) if part is not body and is_attachment(part, within)]
-    another_form = lambda part, within: body is not None and "multipart/alternative" in within[-1:] and is_text(part)
+    another_form = lambda part, within: (
+        body is not None and "multipart/alternative" in within[-1:] and is_unnamed_text(part)
+    )
     return [part for part, within in parts if not another_form(part, within)]
 
 # %% ../../nbs/02_ingest/mail.ipynb #fe612419
