@@ -12,6 +12,7 @@ __all__ = ['IMAGE_STARTS', 'HL7_START', 'HTML_START', 'FOREIGN_MARKUP', 'MAIL_FI
 import io
 import json
 import re
+import tarfile
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -36,7 +37,7 @@ from .characters import normalize_text
 from .decoding import decode_text
 from .documents import document_with_scans
 from .dicom import BARE_START, read_dicom
-from .envelopes import read_7z, read_gzip, read_members, read_tar, read_zip
+from .envelopes import UNFOLDERS, read_7z, read_gzip, read_members, read_tar, read_zip
 from .fhir import is_fhir, read_fhir
 from .hl7 import decode_hl7, read_hl7
 from .mail import read_mail
@@ -104,7 +105,9 @@ def old_office_kind(content: bytes) -> str:
     holds = lambda stream: f"{stream}".encode("utf-16-le") in content
     streams = (("WordDocument", "doc"), ("Workbook\0", "xls"), ("Book\0", "xls"))
     kind = next((kind for stream, kind in streams if holds(stream)), None)
-    if not kind or holds("EncryptedPackage") or holds("__substg1.0_"):  # the last: a mail of Outlook
+    if holds("__substg1.0_"):
+        raise IngestError("Outlook message", "a MSG file of Outlook: open it there and save it as EML, TXT or HTML")
+    if not kind or holds("EncryptedPackage"):
         raise old_office(content)
     return kind
 
@@ -141,11 +144,11 @@ def binary_kind(content: bytes, suffix: str) -> str | None:
     if content.startswith(b"\x78\x9f\x3e\x22"):
         advice = "a winmail.dat of Outlook: ask its sender for a mail in plain text or HTML"
         raise IngestError("unknown format", advice)
-    if content.startswith(b"\x1f\x8b"):
+    if content.startswith(tuple(UNFOLDERS)):
         return "gzip"
     if content.startswith(b"7z\xbc\xaf\x27\x1c"):
         return "7z"
-    if content[257:262] == b"ustar":
+    if content[257:262] == b"ustar" or (suffix == ".tar" and tarfile.is_tarfile(io.BytesIO(content))):
         return "tar"
     if IMAGE_STARTS.match(content):
         return "image"

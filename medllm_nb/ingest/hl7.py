@@ -175,8 +175,10 @@ def structured_number(obx: Segment, repetition: int) -> str:
 
 
 def coded_text(obx: Segment, repetition: int) -> str:
-    "A coded value's text, else its original text, else its other text, else its code."
-    return next(filter(None, (obx.component(5, part, repetition) for part in (2, 9, 5, 1))), "")
+    "A coded value's text, else its original text, other text or code; what the original says more, in brackets."
+    text = next(filter(None, (obx.component(5, part, repetition) for part in (2, 9, 5, 1))), "")
+    original = obx.component(5, 9, repetition)
+    return f"{text} ({original})" if original.lower() not in text.lower() else text
 
 
 def observed_values(obx: Segment) -> list[str]:

@@ -83,6 +83,11 @@ def test_a_negation_reaches_the_next_line():
         pytest.param([obx("ST", "P^Path^L", r"C:\temp\scan1 seen")], r"Path: C:\temp\scan1 seen", id="backslash"),
         pytest.param([obx("FT", "N^Note^L", r"3\S\4, 1\F\2, \R\ \E\ x")], r"Note: 3^4, 1|2, ~ \ x", id="separators"),
         pytest.param([obx("CWE", "B^Culture^L", "^^^^^^^^Salmonella sp.")], "Culture: Salmonella sp.", id="CWE-9"),
+        pytest.param(
+            [obx("CWE", "B^Culture^L", "1^E. coli^SCT^^^^^^E. coli O157")],
+            "Culture: E. coli (E. coli O157)",
+            id="CWE-2-9",
+        ),
         pytest.param([obx("CE", "B^HBsAg^L", "NR^Non-Reactive")], "HBsAg: Non-Reactive", id="coded text"),
         pytest.param([obx("NR", "A^Cells^L", "5^10", "/HPF")], "Cells 5-10 /HPF", id="numeric range"),
         pytest.param([obx("DT", "D^Last period^L", "20240201")], "Last period: 2024-02-01", id="date"),

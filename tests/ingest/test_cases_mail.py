@@ -1,8 +1,10 @@
 """Mails, mailboxes and archives: the cases after public bug reports, and their kin."""
 
+import bz2
 import email.policy
 import gzip
 import io
+import lzma
 import tarfile
 import zipfile
 from email.message import EmailMessage
@@ -43,7 +45,7 @@ def texts(content, name="a.eml", **params):
         pytest.param("MAI-03-a.eml", "There is a small right pleural effusion.", id="empty plain part"),
         pytest.param("MAI-04-a.eml", "There is a small right pleural effusion.", id="an apology as plain part"),
         pytest.param("MAI-06-a.eml", "with a small right pleural effusion.", id="text around an attachment"),
-        pytest.param("MAI-09-a.eml", "IMPRESSION: No evidence of\npneumonia.", id="soft breaks"),
+        pytest.param("MAI-09-a.eml", "IMPRESSION: No evidence of pneumonia.", id="soft breaks"),
     ],
 )
 def test_a_case_is_read(name, wanted):
@@ -126,7 +128,14 @@ def zipped(**files):
     return packed.getvalue()
 
 
-PACKERS = {"tar": lambda **f: tar("w", **f), "tgz": lambda **f: tar("w:gz", **f), "7z": seven, "zip": zipped}
+PACKERS = {
+    "tar": lambda **f: tar("w", **f),
+    "tgz": lambda **f: tar("w:gz", **f),
+    "tar.bz2": lambda **f: tar("w:bz2", **f),
+    "tar.xz": lambda **f: tar("w:xz", **f),
+    "7z": seven,
+    "zip": zipped,
+}
 
 
 @pytest.mark.parametrize("kind", PACKERS)
@@ -146,7 +155,9 @@ def test_an_archive_in_an_archive_is_read_and_both_share_the_budget(kind):
         texts(many, max_members=5)
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, lambda data: tar("w:gz", a=data), lambda data: seven(a=data)])
+@pytest.mark.parametrize(
+    "pack", [gzip.compress, bz2.compress, lzma.compress, lambda data: tar("w:gz", a=data), lambda data: seven(a=data)]
+)
 def test_what_unfolds_beyond_the_limit_is_refused(pack):
     with pytest.raises(IngestError, match="max_unpacked_mb|max_ratio|zip bomb"):
         texts(pack(bytes(3 * 10**6)), "a.gz", max_unpacked_mb=1)
@@ -164,3 +175,81 @@ def test_a_container_of_outlook_is_counted_with_its_reason():
     contents = read_content(message.as_bytes(), "a.eml")
     assert [r.format for r in contents.reports] == ["email"]
     assert "winmail.dat" in str(contents.problems[0])
+
+
+HEAD = b"From: ward@example.org\nSubject: Results\nMIME-Version: 1.0\n"
+DOSE = "FINDINGS: Digoxin 250 µg a day; the heart is enlarged, no effusion."
+
+
+@pytest.mark.parametrize(
+    "told, written",
+    [
+        pytest.param("us-ascii", "utf-8", id="ascii above UTF-8"),
+        pytest.param("utf-8", "cp1252", id="UTF-8 above Windows"),
+        pytest.param("iso-8859-1", "cp1252", id="Latin above Windows"),
+        pytest.param("", "utf-8", id="none told"),
+        pytest.param("x-unknown", "cp1252", id="unknown"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_a_wrongly_named_character_set_changes_no_unit(told, written, kind):
+    charset = f"; charset={told}" if told else ""
+    field = f"Content-Type: text/{kind}{charset}\nContent-Transfer-Encoding: 8bit\n\n"
+    assert DOSE in texts(HEAD + field.encode() + DOSE.encode(written))[0][0]
+
+
+def alternatives(kind, *parts):
+    "A mail of unnamed parts: kind of text, and text."
+    body = "".join(f"--B\nContent-Type: text/{sub}\n\n{text}\n" for sub, text in parts)
+    return HEAD + f"Content-Type: multipart/{kind}; boundary=B\n\n{body}--B--\n".encode()
+
+
+RTF = r"{\rtf1\ansi IMPRESSION: Acute hemorrhage of the left lobe.}"
+
+
+@pytest.mark.parametrize(
+    "content, count",
+    [
+        pytest.param(alternatives("mixed", ("plain", TEXT), ("rtf", RTF)), 2, id="RTF below the text"),
+        pytest.param(alternatives("alternative", ("plain", TEXT), ("rtf", RTF)), 1, id="RTF as another form"),
+        pytest.param(alternatives("alternative", ("rtf", RTF)), 1, id="RTF alone"),
+        pytest.param(alternatives("mixed", ("enriched", TEXT)), 1, id="enriched alone"),
+    ],
+)
+def test_a_text_of_another_kind_is_not_lost(content, count):
+    found, problems = texts(content)
+    assert len(found) == count and not problems
+
+
+def test_flowed_text_goes_on_over_its_soft_breaks():
+    field = b"Content-Type: text/plain; format=flowed; delsp=yes\n\n"
+    flowed = HEAD + field + b"FINDINGS: pneumo \nthorax of the left lung,  \nno effusion.\n From here.\n-- \nWard\n"
+    assert "FINDINGS: pneumothorax of the left lung, no effusion.\nFrom here.\n--\nWard" in texts(flowed)[0][0]
+
+
+def test_pgp_marks_are_no_text_and_an_encrypted_text_is_refused():
+    armored = f"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n{TEXT}\n- -5 mmol/L\n"
+    armored += "-----BEGIN PGP SIGNATURE-----\n\niQEz\n-----END PGP SIGNATURE-----\n"
+    (found,) = texts(mail(armored).as_bytes())[0]
+    assert found.endswith(f"{TEXT}\n-5 mmol/L") and "PGP" not in found
+    with pytest.raises(IngestError, match="encrypted mail"):
+        texts(mail("-----BEGIN PGP MESSAGE-----\n\nhQEMA7\n-----END PGP MESSAGE-----\n").as_bytes())
+
+
+def test_a_container_named_as_a_plain_file_or_signed_twice_is_opened():
+    inner = b"Content-Type: text/plain; charset=utf-8\r\n\r\n" + TEXT.encode()
+    plain_file = signed(inner).replace(b"application/pkcs7-mime", b"application/octet-stream")
+    assert TEXT in texts(plain_file)[0][0] and TEXT in texts(signed(signed(inner)))[0][0]
+
+
+def test_a_container_beside_a_list_s_footer_is_opened():
+    inner = b"Content-Type: text/plain; charset=utf-8\r\n\r\n" + TEXT.encode()
+    body = b"--B\n" + signed(inner) + b"\n--B\nContent-Type: text/plain\n\nlist\n--B--\n"
+    assert TEXT in texts(HEAD + b"Content-Type: multipart/mixed; boundary=B\n\n" + body)[0][0]
+
+
+def test_only_a_line_with_a_time_begins_a_mail_of_a_mailbox():
+    first = mail(f"{TEXT}\n\nFrom March 2024 on worse\nFindings: large effusion\n").as_bytes()
+    box = b"".join(b"From - Tue Mar  5 10:00:00 2024\n" + m for m in (first, mail(DOSE).as_bytes()))
+    one, two = texts(box, "Inbox")[0]
+    assert "large effusion" in one and DOSE not in one and DOSE in two
