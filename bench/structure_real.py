@@ -128,7 +128,7 @@ def ours(text: str) -> dict[int, str]:
 
 def table_regex(text: str) -> dict[int, str]:
     "The table's headings at the start of a line or behind a comma, in any case, with a colon or a line of their own."
-    from medllm_nb.structure.sections import known_headings
+    from medllm_nb.structure.headings import known_headings
 
     if not hasattr(table_regex, "pattern"):
         names = "|".join(re.escape(h) for h in sorted(known_headings(), key=len, reverse=True))
@@ -138,7 +138,7 @@ def table_regex(text: str) -> dict[int, str]:
 
 def capitals(text: str) -> dict[int, str]:
     "Any label in capitals with a colon or a line of its own."
-    from medllm_nb.structure.sections import heading_section
+    from medllm_nb.structure.headings import heading_section
 
     labels = re.finditer(r"(?m)(?:^|(?<=[,.]))[ \t]*(?P<label>[A-Z][A-Z /&'-]{2,50}?)[ \t]*(?::|$)", text)
     return {m.start("label"): heading_section(m["label"]) or "other" for m in labels}

@@ -21,7 +21,7 @@ from ..core import Section, load_data
 from ..instruct.answers import lab_claims
 from ..structure.assertion import clauses
 from ..structure.concepts import find_concepts
-from ..structure.diagnoses import CODE
+from ..structure.codes import CODE
 from ..structure.lab_names import test_names
 from ..structure.labs import distinct_labs, find_labs
 from ..structure.terms import drug_names

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..instruct.answers import abstains, parse_codes_answer, parse_diagnosis_answer, parse_labs_answer
 from ..core import Record
-from ..structure.diagnoses import diagnosis_words, matched_code
+from ..structure.codes import diagnosis_words, matched_code
 from ..grpo.correctness import code_likeness, declines, diagnosis_likeness, format_reward, value_reward
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from medllm_nb.instruct.answers import (
     parse_labs_answer,
     quoted_topic,
 )
-from ..structure.diagnoses import diagnosis_words, matched_code
+from ..structure.codes import diagnosis_words, matched_code
 from ..structure.labs import find_labs
 from ..instruct.context import normalize_words
 from ..instruct.drafts import list_items

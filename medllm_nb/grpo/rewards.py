@@ -40,7 +40,7 @@ from medllm_nb.grpo.correctness import (
     reasoning_of,
     passed_fraction,
 )
-from ..structure.diagnoses import diagnosis_words, matched_code
+from ..structure.codes import diagnosis_words, matched_code
 from ..instruct.quality import find_quantities
 from ..structure.labs import distinct_labs, find_labs
 from ..instruct.context import normalize_words

@@ -16,7 +16,7 @@ from typing import Annotated, NamedTuple
 from pydantic import AfterValidator
 
 from ..core import SECTIONS, DataFile, load_data
-from ..structure.diagnoses import printed_code
+from ..structure.codes import printed_code
 from ..structure.lab_names import name_pattern, test_names
 from ..structure.units import parse_number
 

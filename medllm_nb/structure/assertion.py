@@ -16,7 +16,7 @@ from typing import Iterator, NamedTuple
 
 from ..core import Section
 from .forms import FormAnswer, form_answers
-from .sections import normalize_heading, plain_characters
+from .headings import normalize_heading, plain_characters
 from .tables import cue_table
 
 # %% ../../nbs/04_structure/assertion.ipynb #f82347b7

@@ -14,7 +14,7 @@ import re
 from functools import lru_cache
 from typing import Iterator, NamedTuple
 
-from .sections import plain_characters
+from .headings import plain_characters
 from .tables import cue_table
 
 # %% ../../nbs/04_structure/forms.ipynb #6db1e436

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Hashable
 
 from ..core import GoldReport, StructuredReport
-from .diagnoses import diagnosis_words
+from .codes import diagnosis_words
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -22,7 +22,7 @@ import ahocorasick
 from symspellpy import SymSpell, Verbosity
 
 from ..core import find_path
-from .diagnoses import unspecified_descendant
+from .codes import unspecified_descendant
 from .tables import icd_tables, term_tables
 
 if TYPE_CHECKING:

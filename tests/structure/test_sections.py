@@ -10,7 +10,8 @@ from medllm_nb.core import lab_tests
 from medllm_nb.structure.concepts import find_findings
 from medllm_nb.structure.diagnoses import find_diagnoses
 from medllm_nb.structure.labs import find_labs
-from medllm_nb.structure.sections import find_sections, known_headings
+from medllm_nb.structure.headings import known_headings
+from medllm_nb.structure.sections import find_sections
 from medllm_nb.structure.tables import heading_table
 
 
