@@ -136,7 +136,7 @@ def fhir_quantity(value: float, unit: str, ucum: str | None, sign: str = "") -> 
         | ({"comparator": sign} if sign in ("<", ">") else {})
     )
 
-
+# %% ../../nbs/13_operate/tables.ipynb #9ca059da
 def observation(report: StructuredReport, record: object, category: str, basic: dict) -> dict:
     "A laboratory result or a vital sign as an Observation."
     coding = [{"system": LOINC, "code": record.loinc}] if getattr(record, "loinc", None) else []

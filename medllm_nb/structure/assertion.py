@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SENTENCE', 'ASSERTION_KINDS', 'WORD_BEGIN', 'NO_CUES', 'Clause', 'LEAD_END', 'ITEM_LINE', 'REPORTED', 'NO_NAME',
            'LABEL', 'UNANSWERED', 'CLAUSE_BREAK', 'BODY', 'DEPENDENT', 'first_letters', 'cue_patterns', 'Cue',
-           'find_cues', 'list_items', 'label_kinds', 'lead_kinds', 'list_answers', 'assertions', 'section_assertion',
+           'find_cues', 'items_of_list', 'label_kinds', 'lead_kinds', 'list_answers', 'assertions', 'section_assertion',
            'clause_assertion', 'assertion_of', 'clauses']
 
 # %% ../../nbs/04_structure/assertion.ipynb #d5354ffe
@@ -61,7 +61,7 @@ def first_letters(
         return {pattern[0]} | first_letters(pattern[2:])
     return {pattern[0]} if re.match("[a-z]", pattern) else {"?"} if pattern.startswith(r"\?") else {" "}
 
-
+# %% ../../nbs/04_structure/assertion.ipynb #4398042f
 @lru_cache(1)
 def cue_patterns() -> dict[str, tuple[re.Pattern, list[tuple[str, str, re.Pattern]]]]:
     """By the letter with which they begin, a pattern of all cues, and kind, direction and pattern of each group; pseudo
@@ -165,8 +165,8 @@ NO_NAME = re.compile(
     r"(?i)\b(?:is|are|was|were|has|have|had|reports?|with|there|shows?|demonstrates?|seen|noted|unchanged|stable)\b|:"
 )
 
-
-def list_items(
+# %% ../../nbs/04_structure/assertion.ipynb #9ec0598f
+def items_of_list(
     text: str,
     start: int,  # where the list's heading ends
 ) -> Iterator[tuple[int, int]]:
@@ -224,13 +224,13 @@ def lead_kinds(
     }
     return kinds
 
-
+# %% ../../nbs/04_structure/assertion.ipynb #34f4ae85
 def list_answers(text: str) -> list[FormAnswer]:
     "What the headings of lists say of the items below them, or behind them in their line."
     text, answers = plain_characters(text), []
     for m in LEAD_END.finditer(text):
         kinds = lead_kinds(text[max(text.rfind("\n", 0, m.start()) + 1, m.start() - 200) : m.end()])
-        for start, end in list_items(text, m.end()) if kinds else ():
+        for start, end in items_of_list(text, m.end()) if kinds else ():
             turns = [c.start for c in find_cues(text[start:end]) if c.kind == "turn"]
             answers += [FormAnswer(start, start + min([end - start, *turns]), kind, start, end) for kind in kinds]
     for m in re.finditer(":", text):
@@ -265,7 +265,7 @@ def _risks_before(text: str, sentences: list[tuple[int, int]], i: int) -> bool:
             return any("risk" in text[sentences[i][0] + c.start : sentences[i][0] + c.end].lower() for c in cues)
     return False
 
-
+# %% ../../nbs/04_structure/assertion.ipynb #c03cf700
 def _sentence_of(
     text: str, starts: list[int], sentences: list[tuple[int, int]], span: tuple[int, int]
 ) -> tuple[int, int]:
@@ -274,7 +274,7 @@ def _sentence_of(
     a, b = sentences[i] if i >= 0 else (0, len(text))
     return a, max(b, span[1])
 
-
+# %% ../../nbs/04_structure/assertion.ipynb #6904b120
 def assertions(
     text: str,
     spans: list[tuple[int, int]],  # what is mentioned
@@ -363,7 +363,7 @@ def _turned(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _between_fields(text: str, forms: list[FormAnswer], start: int, end: int) -> set[int]:
-    "Where a sentence with several fields of a form is cut: before a mark that leads its field, behind one that ends it."
+    "Where a sentence with several fields of a form is cut: before a mark that leads its field, behind one that ends."
     inside = [f for f in forms if start <= f.first < end]
     if len(inside) < 2:
         return set()

@@ -182,7 +182,7 @@ class PrintedCode(NamedTuple):
     end: int
     code: str  # with its dot
 
-
+# %% ../../nbs/04_structure/codes.ipynb #c4ffc186
 def _counts(text: str, m: re.Match, code: str, chained: bool) -> bool:
     "Whether what looks like a code stands where codes do."
     before, behind = text[: m.start()], text[m.end() :]
@@ -207,7 +207,7 @@ def _counts(text: str, m: re.Match, code: str, chained: bool) -> bool:
     at_end = printed[0].isupper() and last and len(printed) > 3
     return announced or (placed and not doubtful) or ((placed or at_end) and _akin(text, code))
 
-
+# %% ../../nbs/04_structure/codes.ipynb #e943dde2
 def printed_codes(text: str) -> list[PrintedCode]:
     "The codes of ICD-10-CM that a text prints and that exist, in order."
     codes: list[PrintedCode] = []

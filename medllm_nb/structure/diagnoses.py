@@ -91,7 +91,7 @@ def _coded_parts(item: str, codes: list[PrintedCode]) -> list[tuple[int, int]]:
     words = words[::-1] if leads else words
     return [part or (c.start, c.end) for part, c in zip(words, codes)]
 
-
+# %% ../../nbs/04_structure/diagnoses.ipynb #e2fd840d
 def _words_and_codes(item: str) -> Iterator[tuple[int, int, str | None, bool]]:
     "The parts of an item with their codes, and whether its words may be looked up where there is none."
     codes, old = printed_codes(item), ICD9_NOTE.search(item)

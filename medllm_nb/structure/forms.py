@@ -176,7 +176,7 @@ STATES = {
     "either": "uncertain",
 }
 
-
+# %% ../../nbs/04_structure/forms.ipynb #6c9bf728
 class FormMark(NamedTuple):
     "A box or sign, and what it says by itself."
 

@@ -234,7 +234,7 @@ NO_HEADING_BEFORE = (
     r"\s*(?:[A-Z][a-z]+ ?:|(?:Date|Number|Status|Name|Type|Code|Time|Collected|Received|Performed|ID)\b)"
 )
 
-
+# %% ../../nbs/04_structure/headings.ipynb #981e0599
 def accepted_heading(
     c: Candidate,
     following: str,  # the text after it

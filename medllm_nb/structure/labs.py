@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PAIR_HINT', 'JOINED', 'JOINED_NAME', 'JOINED_HINT', 'SAMPLE', 'TUMOR_MARKER', 'BLOOD_GAS', 'DATE_BEFORE', 'CAPITALS',
            'INVISIBLE', 'PLAIN', 'pair_pattern', 'paired_labs', 'joined_items', 'joined_labs', 'names_in',
-           'is_other_name', 'named_labs', 'damaged_labs', 'PlainText', 'plain_characters', 'in_place', 'read_labs',
+           'is_other_name', 'named_labs', 'damaged_labs', 'PlainText', 'lab_characters', 'in_place', 'read_labs',
            'find_labs', 'distinct_labs']
 
 # %% ../../nbs/04_structure/labs.ipynb #71ae791b
@@ -214,7 +214,7 @@ class PlainText(NamedTuple):
     places: list[int] | None
 
 
-def plain_characters(text: str) -> PlainText:
+def lab_characters(text: str) -> PlainText:
     "A text as the patterns here know it."
     plain = text.translate(PLAIN)
     if not re.search(f"[{INVISIBLE}]", plain):
@@ -237,7 +237,7 @@ def read_labs(
 ) -> LabResults:
     """All laboratory results of a text, in order, and earlier ones that it repeats apart from them. `DataFileError`:
     labs.yaml does not fit its schema."""
-    plain, places = plain_characters(text)
+    plain, places = lab_characters(text)
     tables = find_tables(plain, scanned)
     found = LabResults([l for t in tables for l in t.results.current], [l for t in tables for l in t.results.previous])
     taken = [(t.start, t.end) for t in tables]

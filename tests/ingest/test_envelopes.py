@@ -8,7 +8,7 @@ import email.mime.text
 
 import pytest
 
-from medllm_nb.ingest import pdf as reader
+from medllm_nb.ingest import pictures as reader
 from medllm_nb.ingest import (
     IngestError,
     IngestParams,
