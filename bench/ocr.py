@@ -6,7 +6,8 @@
 
 The alternative is plain `pytesseract.image_to_string`, in the loop that people write: one image after the other.
 Kinds: `scan` and `photo` are the sample's own. `small`, `noisy`, `tilted`, `sideways` and `inverted` are its pages made
-worse, and `columns` is prose set in two columns. All texts are synthetic. The last line is JSON: the figures by name.
+worse, `columns` is prose set in two columns, and `boxed` a table
+of labs drawn with rules. All texts are synthetic. The last line is JSON: the figures by name.
 """
 
 import argparse
@@ -34,7 +35,7 @@ from medllm_nb.ingest.parameters import IngestParams
 from medllm_nb.ingest.accuracy import character_error_rate
 from medllm_nb.ingest.ocr import ocr_page
 
-DEGRADED = ("photo", "small", "noisy", "tilted", "sideways", "inverted", "columns")
+DEGRADED = ("photo", "small", "noisy", "tilted", "sideways", "inverted", "columns", "boxed")
 
 
 def noisy(page, rng):
@@ -57,16 +58,32 @@ def columns(text):
     return page, " ".join(words)
 
 
+def boxed(rng):
+    "A table of labs with random values drawn with rules; image and its rows."
+    tests = ("Sodium", "Potassium", "Chloride", "Urea", "Creatinine", "Calcium", "Albumin", "Ferritin")
+    rows = [(test, f"{rng.uniform(1, 300):.1f}", rng.choice(("mmol/L", "mg/dL"))) for test in tests]
+    page, lefts = Image.new("L", (1240, 120 + 70 * len(rows)), 255), (60, 500, 800, 1100)
+    pen = ImageDraw.Draw(page)
+    for n in range(len(rows) + 1):
+        pen.line((lefts[0], 50 + 70 * n, lefts[-1], 50 + 70 * n), fill=0, width=3)
+    for left in lefts:
+        pen.line((left, 50, left, 50 + 70 * len(rows)), fill=0, width=3)
+    for n, row in enumerate(rows):
+        for left, cell in zip(lefts, row):
+            pen.text((left + 15, 67 + 70 * n), cell, fill=10, font=ImageFont.load_default(30))
+    return page, " ".join(cell for row in rows for cell in row)
+
+
 def make_pages(each, seed):
     "`(kind, image, truth)`; `each` pages of each kind."
     golds = [g for g in make_corpus(seed, patients=60) if g.format in ("txt", "docx", "pdf", "scan-pdf", "image")]
     golds = [g for g in golds if len(pypdfium2.PdfDocument(pdf_bytes(g, Random(1)))) == 1]
-    golds = golds[: 8 * each]
+    golds = golds[: 9 * each]
     pages = []
     for i, gold in enumerate(golds):
         rng = Random(f"{seed}/{i}")
         draw = lambda dpi: scan_image(page_images(pdf_bytes(gold, rng), dpi)[0], rng).convert("L")
-        kind, truth = ("scan", *DEGRADED)[i % 8], gold.text
+        kind, truth = ("scan", *DEGRADED)[i % 9], gold.text
         if kind == "scan":
             image = draw(rng.choice((170, 200)))
         elif kind == "photo":
@@ -79,6 +96,8 @@ def make_pages(each, seed):
             image = Image.fromarray(
                 rotate_image(np.asarray(draw(170)), rng.choice((-1, 1)) * rng.uniform(1.5, 3.5), 255)
             )
+        elif kind == "boxed":
+            image, truth = boxed(rng)
         elif kind == "columns":
             image, truth = columns(gold.text)
         else:
@@ -92,7 +111,7 @@ def plain(image):
 
 
 def ours(image):
-    return ocr_page(image, IngestParams()).text
+    return ocr_page(image, IngestParams()).text.replace(" | ", " ")  # the bars between cells are ours
 
 
 def error_table(pages, readers):

@@ -26,6 +26,9 @@ SHORT = (
     ("the same, after supervised fine-tuning", "evaluate.sft.diagnosis_accuracy"),
 )
 
+MODELS = ("base", "sft", "grpo")  # that each have the same figures
+LEFT_OUT = ("intervals", "change", "canaries")  # thousands of numbers: they stay in bench/results
+
 
 def flatten(value, name: str = "") -> dict[str, float]:
     "The numbers of nested dictionaries by their dotted names."
@@ -48,6 +51,21 @@ def shown(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
 
 
+def grouped(figures: dict[str, float]) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    "Figures that stand alone, and those that each model of a stage has, by figure and model."
+    alone, models = {}, {}
+    for key, value in figures.items():
+        stage, _, rest = key.partition(".")
+        first, _, figure = rest.partition(".")
+        if first in LEFT_OUT:
+            continue
+        if figure and first in MODELS:
+            models.setdefault(f"{stage}.{figure}", {})[first] = value
+        else:
+            alone[key] = value
+    return alone, models
+
+
 def results_page(results: dict[str, dict]) -> str:
     "RESULTS.md."
     parts = ["# Results\n\nMade by `make results`. Each table says how it was made; nothing here is typed by hand.\n"]
@@ -55,8 +73,15 @@ def results_page(results: dict[str, dict]) -> str:
         parts.append(
             f"## {name}\n\n`{result['command']}`, commit {result['commit']}, {result['date']}, {result['machine']}\n"
         )
-        rows = [f"| {key} | {shown(value)} |" for key, value in flatten(result["figures"]).items()]
+        alone, models = grouped(flatten(result["figures"]))
+        rows = [f"| {key} | {shown(value)} |" for key, value in alone.items()]
         parts.append("| figure | value |\n|---|---:|\n" + "\n".join(rows) + "\n")
+        if models:
+            cells = lambda values: " | ".join(shown(values[m]) if m in values else "" for m in MODELS)
+            rows = [f"| {key} | {cells(values)} |" for key, values in models.items()]
+            head = f"| figure | {' | '.join(MODELS)} |\n|---|{'---:|' * len(MODELS)}\n"
+            where = f"The intervals of each figure stand in bench/results/{name}.json."
+            parts.append(head + "\n".join(rows) + f"\n\n{where}\n")
     return "\n".join(parts)
 
 

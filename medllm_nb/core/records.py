@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PHI_ENTITIES', 'Assertion', 'Flag', 'Record', 'Span', 'Report', 'DeidReport', 'Section', 'Finding', 'Correction',
-           'Mention', 'Lab', 'Diagnosis', 'DifferentialItem', 'StructuredReport', 'Message', 'Evidence', 'Example',
-           'GoldReport', 'content_id']
+           'Mention', 'Lab', 'Diagnosis', 'DifferentialItem', 'Medication', 'Allergy', 'VitalSign', 'Procedure',
+           'StructuredReport', 'Message', 'Evidence', 'Example', 'GoldReport', 'content_id']
 
 # %% ../../nbs/00_core/records.ipynb #2ef21217
 import hashlib
@@ -129,10 +129,12 @@ class Lab(Record):
     sign: str = ""  # < or > as written, where the value is only a limit of what the laboratory can measure
     unit: str = ""
     ucum: str | None = None  # the unit as FHIR and HL7 write it
+    loinc: str | None = None  # the test's number in LOINC, which the unit decides
     low: float | None = None
     high: float | None = None
     flag: Flag = "unknown"
     critical: bool = False  # so far out that a laboratory telephones it
+    doubtful: bool = False  # the layout leaves open whether the value is this test's; to be looked at if critical
     start: int
     end: int
 
@@ -153,6 +155,49 @@ class DifferentialItem(Record):
     start: int
     end: int
 
+# %% ../../nbs/00_core/records.ipynb #7eca0002
+class Medication(Record):
+    "A drug that a report names; `start` to `end` is its name with what says how it is taken."
+
+    drug: str
+    dose: str = ""
+    previous: str = ""  # the dose before, where the report tells of a change
+    route: str = ""
+    frequency: str = ""
+    as_needed: str = ""
+    status: Literal["active", "started", "changed", "held", "stopped", "denied"] = "active"
+    start: int
+    end: int
+
+
+class Allergy(Record):
+    "A substance that a patient does not tolerate, with the reaction; negated where the report denies allergies."
+
+    substance: str
+    reaction: str = ""
+    assertion: Assertion = "present"
+    start: int
+    end: int
+
+# %% ../../nbs/00_core/records.ipynb #1bc5775b
+class VitalSign(Record):
+    "A measured vital sign; a blood pressure is two."
+
+    name: str
+    value: float
+    unit: str = ""
+    start: int
+    end: int
+
+
+class Procedure(Record):
+    "A procedure that a report names."
+
+    name: str
+    status: Literal["done", "planned", "denied", "named"] = "named"
+    start: int
+    end: int
+
 # %% ../../nbs/00_core/records.ipynb #2a096e4f
 class StructuredReport(Record):
     "A de-identified report and what was recognised in it."
@@ -167,8 +212,13 @@ class StructuredReport(Record):
     findings: list[Finding] = []
     concepts: list[Mention] = []
     labs: list[Lab] = []
+    previous_labs: list[Lab] = []  # earlier results that the report repeats
     diagnoses: list[Diagnosis] = []
     differential: list[DifferentialItem] = []
+    medications: list[Medication] = []
+    allergies: list[Allergy] = []
+    vitals: list[VitalSign] = []
+    procedures: list[Procedure] = []
     corrections: list[Correction] = []
 
 # %% ../../nbs/00_core/records.ipynb #f27e080f

@@ -22,7 +22,8 @@ from ..instruct.answers import lab_claims
 from ..structure.assertion import clauses
 from ..structure.concepts import find_concepts
 from ..structure.codes import CODE
-from ..structure.labs import distinct_labs, find_labs, test_names
+from ..structure.lab_names import test_names
+from ..structure.labs import distinct_labs, find_labs
 from ..structure.terms import drug_names
 from ..structure.units import unit_spellings
 

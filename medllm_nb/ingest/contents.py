@@ -10,6 +10,7 @@ __all__ = ['IngestError', 'MissingTool', 'with_location', 'as_ingest_error', 'qu
 import logging
 import re
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Sequence
 
 from .parameters import IngestParams
@@ -54,11 +55,8 @@ def as_ingest_error(
 
 def quiet_libraries() -> None:
     "Keep the parsers' own log messages, which quote the text that they stumble over, out of every log."
-    import hl7.containers
-    import hl7.util  # their loggers are named by the path of the file, not of the package
-
-    for logger in (hl7.containers.logger, hl7.util.logger, logging.getLogger("pydicom"), logging.getLogger("PIL")):
-        logger.setLevel(logging.CRITICAL + 1)
+    for name in ("pydicom", "PIL"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 # %% ../../nbs/02_ingest/contents.ipynb #5ec0c6e9
 class Page(NamedTuple):
@@ -129,6 +127,7 @@ class NestedReader(NamedTuple):
     params: IngestParams
     charge: Callable[..., None]  # `UnpackBudget.charge` at a depth: members, bytes unpacked, bytes packed
     read: Callable[[bytes, str], Contents]  # by content, and name for the suffix of text files
+    beside: Path | None = None  # the folder of a file that may be one of several of an export
 
 # %% ../../nbs/02_ingest/contents.ipynb #0b7c1f2d
 def iso_date(stamp: str) -> str:

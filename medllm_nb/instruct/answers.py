@@ -17,7 +17,7 @@ from pydantic import AfterValidator
 
 from ..core import SECTIONS, DataFile, load_data
 from ..structure.codes import printed_code
-from ..structure.labs import name_pattern, test_names
+from ..structure.lab_names import name_pattern, test_names
 from ..structure.units import parse_number
 
 # %% ../../nbs/05_instruct/answers.ipynb #b4f2b04c

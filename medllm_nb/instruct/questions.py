@@ -17,7 +17,7 @@ from .drafts import Draft, lab_answer_line, skip_example
 from .explanation import test_in_sentence
 from .instructions import InstructParams
 from ..structure.assertion import SENTENCE
-from ..structure.labs import name_pattern, test_names
+from ..structure.lab_names import name_pattern, test_names
 from ..structure.terms import drug_names
 
 # %% ../../nbs/05_instruct/questions.ipynb #67fabd57

@@ -5,10 +5,9 @@
 # %% auto #0
 __all__ = ['CUDA_CONTEXT', 'CUBLAS', 'MEMORY_PARTS', 'CONTEXTS_8B', 'PUBLISHED_MEMORY', 'kept_bytes', 'final_norm_bytes',
            'backward_bytes', 'logits_bytes', 'kv_bytes', 'workspace_bytes', 'phases', 'Plan', 'peak_gib', 'largest',
-           'plan', 'sft_setting', 'grpo_setting', 'profile_params', 'plot_plans', 'compare_published', 'planner_cli']
+           'plan', 'sft_setting', 'grpo_setting', 'profile_params', 'plot_plans', 'compare_published']
 
 # %% ../../nbs/06_model/planner.ipynb #9f2b7883
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -420,36 +419,3 @@ def compare_published() -> "DataFrame":
             }
         )
     return pd.DataFrame(rows)
-
-# %% ../../nbs/06_model/planner.ipynb #649e4818
-def _planner_parser() -> argparse.ArgumentParser:
-    "The options of the command line."
-    parser = argparse.ArgumentParser(
-        prog="python -m medllm_nb.model.planner", description="Predict the peak memory of a training run."
-    )
-    parser.add_argument("config", help=f"a config.json, a model's folder, or one of {', '.join(CONFIGS)}")
-    card = "GiB that PyTorch sees on the card; 79.1 on one of 80 GB"
-    parser.add_argument("--card", type=float, default=79.1, help=card)
-    parser.add_argument("--profile", help="take the setting from params.yaml with this file of profiles/ over it")
-    fields = f"fields of Setting: {', '.join(Setting.model_fields)}"
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help=fields)
-    return parser
-
-
-def planner_cli(
-    argv: list[str] | None = None,  # the command line's when not given
-) -> Plan:
-    "Print the plan of a run."
-    import yaml
-
-    given = _planner_parser().parse_args(argv)
-    fields = {key: yaml.safe_load(value) for key, _, value in (pair.partition("=") for pair in given.set)}
-    setting = sft_setting(profile_params(given.profile), **fields) if given.profile else Setting(**fields)
-    found = plan(given.config, setting, given.card)
-    print(found.table().to_string())
-    return found
-
-# %% ../../nbs/06_model/planner.ipynb #0abae2bd
-#| eval: false
-if __name__ == "__main__" and "__file__" in globals():
-    planner_cli()  # not in a notebook

@@ -5,6 +5,7 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
+        "tables": ["research_tables", "report_date", "run_tables"],
         "clinicians": ["RehearsalParams", "Judgment", "judge_answer", "reverses_flag", "rating"],
         "clinical_day": [
             "Day",

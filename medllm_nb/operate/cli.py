@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['PLAIN', 'GROUP', 'app', 'model_app', 'retrain_app', 'store_app', 'user_app', 'Reason', 'StoreOption', 'FileArgument',
-           'Role', 'NameArgument', 'exit_on', 'doctor_command', 'key_command', 'profile_command', 'scores_command',
-           'accept_command', 'model_default', 'model_list', 'model_register', 'model_promote', 'model_rollback',
-           'retrain_feedback', 'retrain_propose', 'serve_command', 'page_command_line', 'store_errors', 'store_backup',
-           'store_restore', 'store_new_key', 'store_rotate', 'store_expire', 'store_check', 'read_password',
-           'check_role_names', 'print_users', 'user_store', 'user_add', 'user_list', 'user_change', 'main']
+           'Role', 'NameArgument', 'exit_on', 'doctor_command', 'key_command', 'profile_command', 'plan_command',
+           'tables_command', 'scores_command', 'accept_command', 'model_default', 'model_list', 'model_register',
+           'model_promote', 'model_rollback', 'retrain_feedback', 'retrain_propose', 'serve_command',
+           'page_command_line', 'store_errors', 'store_backup', 'store_restore', 'store_new_key', 'store_rotate',
+           'store_expire', 'store_check', 'read_password', 'check_role_names', 'print_users', 'user_store', 'user_add',
+           'user_list', 'user_change', 'main']
 
 # %% ../../nbs/13_operate/cli.ipynb #2b92979e
 import os
@@ -97,6 +98,52 @@ def profile_command(
     with exit_on("profile", ValueError):
         changed = apply_profile(name)
     print("\n".join(changed) or "nothing to change: params.yaml has these values already")
+
+# %% ../../nbs/13_operate/cli.ipynb #9a11ce01
+@app.command("plan")
+def plan_command(
+    model: Annotated[str, typer.Argument(help="a config.json, a model's folder, or a known name: Llama-3.3-70B")],
+    card: Annotated[float, typer.Option(help="GiB that PyTorch sees on the card; 79.1 on one of 80 GB")] = 79.1,
+    profile: Annotated[str, typer.Option(help="params.yaml with this file of profiles/ over it; else defaults")] = "",
+    settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of the planner's Setting")] = None,
+) -> None:
+    """Predict the peak memory of a training run, stage by stage, and what fits the card.
+
+    \b
+    Examples:
+      medllm plan Llama-3.3-70B --profile h100-70b
+      medllm plan ~/models/my-model --card 23.6 --set bits=4 --set batch=4 --set length=8192
+    """
+    import yaml
+
+    from medllm_nb.model.planner import Setting, plan, profile_params, sft_setting
+
+    with exit_on("plan", ValueError, FileNotFoundError):
+        pairs = (pair.partition("=") for pair in settings or ())
+        fields = {key: yaml.safe_load(value) for key, _, value in pairs}
+        setting = sft_setting(profile_params(profile), **fields) if profile else Setting(**fields)
+        print(plan(model, setting, card).table().to_string())
+
+# %% ../../nbs/13_operate/cli.ipynb #9a11ce11
+@app.command("tables")
+def tables_command(
+    folder: Annotated[
+        str, typer.Argument(help="to write into, below the project's root; replaced if it exists")
+    ] = "tables",
+) -> None:
+    """Labs, diagnoses, medications, allergies, vitals, procedures and mentions as CSV, Excel, Parquet, FHIR and OMOP.
+
+    Reads what the structure stage wrote: de-identified reports, by patient key and shifted date.
+
+    \b
+    Example:
+      medllm tables tables
+    """
+    from medllm_nb.operate.tables import run_tables
+
+    with exit_on("tables", FileNotFoundError, ValueError):
+        for name, rows in run_tables(folder).items():
+            print(f"{rows:8,}  {name}")
 
 # %% ../../nbs/13_operate/cli.ipynb #b932fc60
 @app.command("scores")

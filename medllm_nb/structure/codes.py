@@ -140,7 +140,9 @@ def matched_code(
 CODE_BODY = r"""(?: [A-Z][0-9][0-9A-Z] (?: \.?[0-9A-Z]{1,4} )? (?: \.X )? (?: \.?- )?     # E11.9, E119, I10.X, E11.-
     | [a-z][0-9][0-9a-z] (?: \.?[0-9a-z]{1,4} )? (?: \.x )? (?: \.?- )? )"""  # e11.9
 CODE = re.compile(r"(?<![A-Za-z0-9.])[A-TV-Z][0-9][0-9A-Z](?:\.[0-9A-Z]{1,4})?(?![A-Za-z0-9])")  # as it should be
-NO_UNIT = r"(?! [A-Za-z0-9%] | \.[0-9] | -[0-9] | [ ]? (?: mg | mmol | cm | mm | mL | ml | kg | g/ | U/ | pg | ng ) \b )"
+NO_UNIT = (
+    r"(?! [A-Za-z0-9%] | \.[0-9] | -[0-9] | [ ]? (?: mg | mmol | cm | mm | mL | ml | kg | g/ | U/ | pg | ng ) \b )"
+)
 CODE_CANDIDATE = re.compile(rf"(?<![A-Za-z0-9.\-]) (?P<code> {CODE_BODY} ) {NO_UNIT}", re.X)
 ICD10_AHEAD = re.compile(r"(?i)(?:icd[- ]?10(?:[- ]?cm)?|icd|codes?|dx)[\s:#(\[\-]*$")
 SYSTEM = re.compile(

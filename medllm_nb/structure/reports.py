@@ -15,11 +15,12 @@ from pydantic import Field
 from ..core import SPECIALTIES, Correction, DeidReport, Section, StageParams, StructuredReport
 from .concepts import find_concepts, find_findings
 from .diagnoses import find_diagnoses, find_differential
-from .labs import distinct_labs, find_labs
+from .labs import distinct_labs, read_labs
 from .sections import find_sections
 from .spelling import Edit, apply_edits, correct_spelling, find_abbreviations
 from .tables import specialty_table
 from .terms import TERMINOLOGY
+from .treatment import find_allergies, find_medications, find_procedures, find_vitals
 
 # %% ../../nbs/04_structure/reports.ipynb #4cdbc3d4
 class StructureParams(StageParams):
@@ -127,6 +128,7 @@ def structure_report(
     """
     text, corrections = corrected_text(deid, params)
     sections = find_sections(text, params.heading_similarity)
+    labs, previous_labs = read_labs(text, params.name_similarity, bool(deid.ocr_confidence))
     return StructuredReport(
         report_id=deid.report_id,
         patient_key=deid.patient_key,
@@ -138,9 +140,14 @@ def structure_report(
         sections=sections,
         findings=find_findings(text, sections),
         concepts=find_concepts(text, sections, params.snomed) if params.concepts else [],
-        labs=distinct_labs(find_labs(text, params.name_similarity)),
+        labs=distinct_labs(labs),
+        previous_labs=distinct_labs(previous_labs),
         diagnoses=find_diagnoses(text, sections, params.icd_similarity),
         differential=find_differential(text, sections),
+        medications=find_medications(text, sections),
+        allergies=find_allergies(text, sections),
+        vitals=find_vitals(text),
+        procedures=find_procedures(text, sections),
     )
 
 # %% ../../nbs/04_structure/reports.ipynb #5de9c0ce

@@ -90,7 +90,7 @@ def forward_backward(
 MEMORY_ADVICE = (
     "lower sft.per_device_train_batch_size (and raise sft.gradient_accumulation_steps as much), lower sft.max_length, "
     "set sft.gradient_checkpointing to true, or set model.load_in_4bit to true; "
-    "`python -m medllm_nb.model.planner` predicts what fits"
+    "`medllm plan` predicts what fits"
 )
 
 

@@ -80,7 +80,7 @@ def test_a_blank_page_and_a_speck_are_no_text():
         ocr_page(Image.new("1", (3000, 3000)), IngestParams(max_megapixels=1))
 
 
-def test_only_pages_with_a_bad_text_layer_are_read_by_ocr():
+def test_a_good_text_layer_stays_and_pictures_beside_it_are_read():
     text = "Impression: Right lower lobe pneumonia with a small effusion. Repeat the radiograph in six weeks."
     buffer = io.BytesIO()
     shifted = "".join(chr(ord(c) - 29) if c.isalpha() else c for c in text)
@@ -92,5 +92,15 @@ def test_only_pages_with_a_bad_text_layer_are_read_by_ocr():
         canvas.showPage()
     canvas.save()
     pages = read_pdf(buffer.getvalue())
-    assert [p.confidence is None for p in pages] == [True, False, False]
-    assert all("Creatinine 1.1 mg/dL" in p.text for p in pages[1:])
+    assert [text in p.text for p in pages] == [True, False, False]
+    assert all("Creatinine 1.1 mg/dL" in p.text and p.confidence for p in pages)
+
+
+def test_a_page_whose_ink_lies_mostly_outside_the_words_goes_to_review():
+    written = page((80, 60, LINES), height=1500)
+    assert ocr_page(written).confidence >= IngestParams().review_below
+    draw = ImageDraw.Draw(written)
+    for n in range(14):  # a drawing
+        draw.line((120 + 70 * n, 1460, 240 + 60 * n, 760 - 9 * n % 30), fill=0, width=16)
+        draw.line((120 + 70 * n, 760, 200 + 60 * n, 1470), fill=0, width=16)
+    assert ocr_page(written).confidence < IngestParams().review_below

@@ -1,10 +1,5 @@
-"Texts for the tests of this package: made of pieces of reports, and the public ones of ../shared/data."
+"Texts for the tests of this package, made of pieces of reports."
 
-import csv
-import json
-
-import pytest
-from conftest import SHARED
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -21,21 +16,3 @@ texts = st.one_of(
     st.lists(st.sampled_from(PIECES), max_size=60).map("".join),
     st.lists(st.sampled_from(PIECES), max_size=60).map(" ".join),
 )
-
-
-def mtsamples():
-    path = SHARED / "mtsamples/mtsamples.jsonl"
-    return (
-        [json.loads(line)["transcription"] for line in path.open()]
-        if path.exists()
-        else pytest.skip(f"{path} is not here")
-    )
-
-
-def aci_bench():
-    paths = [SHARED / "aci-bench" / f for f in ("train.csv", "valid.csv", "clinicalnlp_taskB_test1.csv")]
-    return (
-        [r["note"] for p in paths for r in csv.DictReader(p.open())]
-        if all(p.exists() for p in paths)
-        else pytest.skip(f"{SHARED / 'aci-bench'} is not here")
-    )

@@ -2,7 +2,7 @@
 
 import pytest
 from conftest import ROOT
-from structure_texts import aci_bench, mtsamples
+from public_texts import aci_bench, mtsamples
 
 from medllm_nb.structure.concepts import find_concepts
 from medllm_nb.structure.sections import find_sections

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from structure_texts import aci_bench, mtsamples
+from public_texts import aci_bench, mtsamples
 
 from medllm_nb.structure.concepts import find_concepts, find_findings
 from medllm_nb.structure.sections import find_sections

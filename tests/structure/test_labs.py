@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from structure_texts import relaxed, texts
 
 from medllm_nb.core import lab_tests
-from medllm_nb.structure.labs import find_labs, flag_of
+from medllm_nb.structure.lab_values import flag_of
+from medllm_nb.structure.labs import find_labs
 
 
 @relaxed

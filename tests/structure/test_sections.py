@@ -3,7 +3,8 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from structure_texts import aci_bench, mtsamples, relaxed
+from public_texts import aci_bench, mtsamples
+from structure_texts import relaxed
 
 from medllm_nb.core import lab_tests
 from medllm_nb.structure.concepts import find_findings
