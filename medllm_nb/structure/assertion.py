@@ -363,7 +363,7 @@ def _turned(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _between_fields(text: str, forms: list[FormAnswer], start: int, end: int) -> set[int]:
-    "Where a sentence with several fields of a form is cut: before a mark that leads its field, behind one that ends."
+    "Where a sentence with several fields is cut: before a mark that leads its field, behind one that ends it."
     inside = [f for f in forms if start <= f.first < end]
     if len(inside) < 2:
         return set()

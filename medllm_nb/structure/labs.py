@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PAIR_HINT', 'JOINED', 'JOINED_NAME', 'JOINED_HINT', 'SAMPLE', 'TUMOR_MARKER', 'BLOOD_GAS', 'DATE_BEFORE', 'CAPITALS',
-           'INVISIBLE', 'PLAIN', 'pair_pattern', 'paired_labs', 'joined_items', 'joined_labs', 'names_in',
-           'is_other_name', 'named_labs', 'damaged_labs', 'PlainText', 'lab_characters', 'in_place', 'read_labs',
-           'find_labs', 'distinct_labs']
+           'OTHER_BLANKS', 'INVISIBLE', 'PLAIN', 'pair_pattern', 'paired_labs', 'joined_items', 'joined_labs',
+           'names_in', 'is_other_name', 'named_labs', 'damaged_labs', 'PlainText', 'lab_characters', 'in_place',
+           'read_labs', 'find_labs', 'distinct_labs']
 
 # %% ../../nbs/04_structure/labs.ipynb #71ae791b
 import re
@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ..core import Lab, lab_tests
-from ..ingest.characters import BLANKS
 from .lab_columns import find_tables
 from medllm_nb.structure.lab_names import (
     ROW,
@@ -201,9 +200,10 @@ def damaged_labs(
     return found
 
 # %% ../../nbs/04_structure/labs.ipynb #af5fd65f
+OTHER_BLANKS = "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 INVISIBLE = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
 PLAIN = str.maketrans(
-    {**dict.fromkeys(BLANKS, " "), **dict.fromkeys("\u2010\u2011\u2012\u2212\ufe63\uff0d", "-"), "\u03bc": "µ"}
+    {**dict.fromkeys(OTHER_BLANKS, " "), **dict.fromkeys("\u2010\u2011\u2012\u2212\ufe63\uff0d", "-"), "\u03bc": "µ"}
 )
 
 
