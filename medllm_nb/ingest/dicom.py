@@ -6,7 +6,7 @@
 __all__ = ['CAPTURES', 'NO_REPORT', 'BARE_START', 'HOLDS_CONTENT', 'sr_name', 'sr_number', 'sr_value', 'sr_lines', 'dicom_name',
            'dicom_header', 'is_capture', 'dicom_pictures', 'read_captures', 'parse_dicom', 'read_dicom']
 
-# %% ../../nbs/02_ingest/dicom.ipynb #bb710def
+# %% ../../nbs/02_ingest/dicom.ipynb #4197c804
 import io
 import re
 from typing import TYPE_CHECKING
@@ -92,14 +92,15 @@ def dicom_header(dataset: "Dataset") -> list[str]:
         Report_date=iso_date(value("StudyDate")),
     )
 
-# %% ../../nbs/02_ingest/dicom.ipynb #d4d9bc1c
+# %% ../../nbs/02_ingest/dicom.ipynb #430e64d6
 CAPTURES = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.77.1.4")  # secondary capture, photographs
 NO_REPORT = "a DICOM object without text: export the report, not the images"
 
 
 def is_capture(dataset: "Dataset") -> bool:
     "Whether an object is a picture of something on paper or on a screen."
-    return str(dataset.get("SOPClassUID", "")).startswith(CAPTURES) or dataset.get("Modality") in ("DOC", "OT", "SC")
+    kind = str(dataset.get("SOPClassUID", ""))
+    return kind in CAPTURES or kind.startswith(f"{CAPTURES[0]}.") or dataset.get("Modality") in ("DOC", "OT", "SC")
 
 
 def dicom_pictures(dataset: "Dataset") -> list[bytes]:

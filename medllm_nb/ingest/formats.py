@@ -32,7 +32,7 @@ from medllm_nb.ingest.contents import (
 from .parameters import IngestParams
 
 # %% ../../nbs/02_ingest/formats.ipynb #9b0d7e55
-from .cda import XML_START, read_xml
+from .cda import WIDE_XML, XML_START, read_xml
 from .characters import normalize_text
 from .decoding import decode_text
 from .documents import document_with_scans
@@ -158,7 +158,7 @@ def binary_kind(content: bytes, suffix: str) -> str | None:
         return "hl7"
     if HTML_START.match(head) and not FOREIGN_MARKUP.search(head):
         return "html"
-    if XML_START.match(head):
+    if XML_START.match(head) or content.startswith(WIDE_XML):
         return "xml"
     if MAIL_FIELD.search(re.split(rb"\r?\n\r?\n", head, maxsplit=1)[0]):
         return "email"

@@ -45,7 +45,17 @@ def read_embedded_document(
     return [page for report in contents.reports for page in report.pages], list(contents.problems)
 
 # %% ../../nbs/02_ingest/messages.ipynb #0d0c0a03
-UCUM_NAMES = {"1": "", "[hnsf'U]": "HU", "Cel": "°C", "[degF]": "°F", "[in_i]": "in", "[lb_av]": "lb", "[ppth]": "‰"}
+UCUM_NAMES = {
+    "mL/min/{1.73_m2}": "mL/min/1.73 m2",
+    "ml/min/{1.73_m2}": "mL/min/1.73 m2",
+    "1": "",
+    "[hnsf'U]": "HU",
+    "Cel": "°C",
+    "[degF]": "°F",
+    "[in_i]": "in",
+    "[lb_av]": "lb",
+    "[ppth]": "‰",
+}
 ISO_UNITS = {"giga.l-1": "10^9/L", "tera.l-1": "10^12/L"}  # ISO 2955, as some HL7 senders write units
 
 

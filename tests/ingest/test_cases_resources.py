@@ -286,3 +286,127 @@ def test_each_word_of_each_section_of_the_public_samples_is_in_the_text_in_order
                 place = text.find(squeezed(piece).strip("-"), at)
                 assert place >= 0
                 at = place
+
+
+def bundle_text(*entries):
+    "The text of the first report of a bundle of entries, and the kinds of the problems."
+    content = json.dumps({"resourceType": "Bundle", "type": "collection", "entry": list(entries)}).encode()
+    contents = read_content(content, "a.json")
+    return contents.reports[0].text, [p.kind for p in contents.problems]
+
+
+def test_results_without_an_id_are_all_read():
+    results = [{k: v for k, v in observation("x", name).items() if k != "id"} for name in ("Sodium", "Chloride")]
+    urls = ["urn:uuid:1", "urn:uuid:2"]
+    whole = report() | {"result": [{"reference": url} for url in urls]}
+    text, problems = bundle_text({"resource": whole}, *({"fullUrl": u, "resource": r} for u, r in zip(urls, results)))
+    assert "Sodium 6.1" in text and "Chloride 6.1" in text and not problems
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_of_several_versions_the_last_counts_and_a_named_one_where_it_is_named(newest_first):
+    versions = [
+        observation("o", valueQuantity={"value": value, "unit": "mmol/L"}) | {"meta": {"versionId": str(n)}}
+        for n, value in ((1, 9.9), (2, 4.2))
+    ]
+    entries = [{"resource": v} for v in (versions[::-1] if newest_first else versions)]
+    text, _ = bundle_text(*entries, {"resource": report("o")})
+    assert "Potassium 4.2" in text and "9.9" not in text
+    text, _ = bundle_text(*entries, {"resource": report() | {"result": [{"reference": "Observation/o/_history/1"}]}})
+    assert "Potassium 9.9" in text
+
+
+def test_a_result_of_another_server_with_the_same_id_is_not_taken():
+    at = lambda server, resource: {
+        "fullUrl": f"https://{server}/{resource['resourceType']}/{resource['id']}",
+        "resource": resource,
+    }
+    values = [observation("o", valueQuantity={"value": v, "unit": "mmol/L"}) for v in (1.1, 2.2)]
+    text, _ = bundle_text(
+        at("a.example.org/f", values[0]), at("b.example.org/f", values[1]), at("b.example.org/f", report("o"))
+    )
+    assert "Potassium 2.2" in text and "1.1" not in text
+
+
+URINE = {"resourceType": "Specimen", "id": "s", "type": {"text": "Urine"}}
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        [observation("o"), URINE, report("o", specimen=[{"reference": "Specimen/s"}])],
+        [observation("o") | {"contained": [URINE], "specimen": {"reference": "#s"}}, report("o")],
+        [
+            observation("o"),
+            {"resourceType": "Observation", "id": "p", "code": {"text": "Panel"}, "specimen": {"display": "Urine"},
+             "hasMember": [{"reference": "Observation/o"}]},
+            report("p"),
+        ],
+    ],
+    ids=["the report's", "contained", "the panel's"],
+)  # fmt: skip
+def test_a_specimen_is_found_wherever_it_stands(resources):
+    text = text_of(*resources)
+    assert text.index("Specimen: Urine") < text.index("6.1")
+
+
+MEN = {"low": {"value": 13.5}, "high": {"value": 17.5}, "appliesTo": [{"text": "male"}]}
+CRITICAL = {"low": {"value": 2.5}, "high": {"value": 6.5}, "type": {"text": "critical"}}
+CHILDREN = {"low": {"value": 3}, "high": {"value": 6}, "age": {"high": {"value": 12, "unit": "a"}}}
+
+
+@pytest.mark.parametrize(
+    "ranges, shown", [([MEN], "(male 13.5-17.5)"), ([CRITICAL], "(critical 2.5-6.5)"), ([CHILDREN], "(age <12 a 3-6)")]
+)
+def test_a_range_that_may_be_anothers_says_whose_it_is(ranges, shown):
+    assert shown in text_of(observation("o") | {"referenceRange": ranges}, report("o"))
+
+
+@pytest.mark.parametrize(
+    "ratio, line",
+    [
+        ({"numerator": {"value": 500, "unit": "mg"}, "denominator": {"value": 24, "unit": "h"}}, "X 500 mg/24 h"),
+        ({"numerator": {"value": 1}, "denominator": {"value": 320}}, "X 1:320"),
+    ],
+)
+def test_a_ratio_is_a_titer_or_an_amount_in_another(ratio, line):
+    assert line in text_of(observation("o", "X", valueRatio=ratio), report("o")).splitlines()
+
+
+def test_an_extension_beside_a_value_of_xml_does_not_hide_it():
+    xml = """<DiagnosticReport xmlns="http://hl7.org/fhir"><status value="entered-in-error"><extension url="x">
+    <valueString value="y"/></extension></status><code><text value="Laboratory"/></code>
+    <conclusion value="Large effusion on the left side of the chest."/></DiagnosticReport>"""
+    contents = read_content(xml.encode(), "a.xml")
+    assert not contents.reports and [p.kind for p in contents.problems] == ["withdrawn report"]
+
+
+def test_a_sentence_of_the_narrative_that_the_fields_lack_is_kept():
+    div = "<div xmlns='http://www.w3.org/1999/xhtml'><p>Potassium 6.1 mmol/L</p><p>Hemolysis is not likely.</p></div>"
+    text = text_of(
+        observation("o"), report("o", conclusion="Hemolysis is likely?", text={"status": "additional", "div": div})
+    )
+    assert "Hemolysis is not likely." in text and text.count("6.1") == 1
+
+
+def test_entities_of_a_documents_own_are_refused():
+    content = '<?xml version="1.0"?><!DOCTYPE ClinicalDocument [<!ENTITY m "10">]>' + CDA.format(
+        SECTION.format("5&m; mg", "")
+    )
+    with pytest.raises(IngestError, match="XML entities"):
+        read_content(content.encode(), "a.xml")
+
+
+def test_a_cell_that_spans_rows_leaves_the_columns_in_their_place():
+    rows = "<tr><td rowspan='2'>Monday</td><td>Na</td><td>128</td></tr>"
+    rows += "<tr><td>K</td><td>6.1<footnote>hemolyzed</footnote></td></tr>"
+    read = read_content(CDA.format(SECTION.format(f"<table><tbody>{rows}</tbody></table>", "")).encode(), "a.xml")
+    assert "Monday | Na | 128\n| K | 6.1 (hemolyzed)" in read.reports[0].text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("before", ["", "<!-- exported -->", "<?xml version='1.0'?>\n"])
+def test_a_document_is_known_by_its_root_whatever_stands_before_it(encoding, before):
+    content = (before + CDA.format(SECTION.format("Small effusion on the right.", ""))).encode(encoding)
+    for name in ("a.xml", "a.txt", "a"):
+        assert "T:\nSmall effusion" in read_content(content, name).reports[0].text
