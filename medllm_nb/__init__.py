@@ -1,6 +1,6 @@
 "From a folder of diagnosis reports to a private, evaluated medical language model: one package a stage, in the order that data flows."
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 import lazy_loader as _lazy
 
 PACKAGES = (

@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['NORMAL_KINDS', 'WITHDRAWN_STATUS', 'RELATIVE', 'MOST_STEPS', 'HISTORY', 'FHIR_REPORTS', 'FHIR_NAMESPACE', 'XHTML_DIV',
-           'elements', 'first_element', 'plain', 'concept_text', 'Value', 'quantity', 'ratio', 'pair', 'observed_value',
-           'range_text', 'range_for', 'labeled_range', 'reference_range', 'interpretation', 'observation_lines',
-           'note_lines', 'reference_key', 'resource_key', 'references_in', 'resources_in', 'resources_beside',
-           'patient_number', 'patient_name', 'fhir_header', 'Known', 'version_of', 'known_resources', 'Results',
-           'specimen_of', 'member_references', 'read_results', 'with_specimens', 'narrative', 'further_lines',
-           'section_lines', 'attached_forms', 'read_forms', 'report_header', 'fhir_report', 'is_fhir', 'bundle_entries',
-           'last_versions', 'read_fhir', 'from_xml', 'resource_from_xml']
+           'elements', 'first_element', 'plain', 'concept_text', 'Value', 'quantity', 'fhir_ratio', 'pair',
+           'observed_value', 'range_text', 'range_for', 'labeled_range', 'reference_range', 'interpretation',
+           'observation_lines', 'fhir_notes', 'reference_key', 'resource_key', 'references_in', 'resources_in',
+           'resources_beside', 'patient_number', 'patient_name', 'fhir_header', 'Known', 'version_of',
+           'known_resources', 'Results', 'specimen_of', 'member_references', 'read_results', 'with_specimens',
+           'narrative', 'further_lines', 'section_lines', 'attached_forms', 'read_forms', 'report_header',
+           'fhir_report', 'is_fhir', 'bundle_entries', 'last_versions', 'read_fhir', 'from_xml', 'resource_from_xml']
 
 # %% ../../nbs/02_ingest/fhir.ipynb #8f0eaf88
 import json
@@ -76,7 +76,7 @@ def quantity(item: dict) -> Value:
     return Value(f"{plain(item.get('comparator'))}{number}" if number else "", readable_unit(unit))
 
 
-def ratio(item: dict) -> Value:
+def fhir_ratio(item: dict) -> Value:
     "A Ratio: a titer such as 1:128, or an amount in another, each with its unit; empty where one of them is missing."
     first, second = (quantity(first_element(item.get(part))) for part in ("numerator", "denominator"))
     if not (first.text and second.text):
@@ -106,7 +106,7 @@ def observed_value(item: dict) -> Value:
     if kind == "Quantity":
         return quantity(first_element(value))
     if kind == "Ratio":
-        return ratio(first_element(value))
+        return fhir_ratio(first_element(value))
     if kind == "Range":
         return pair(first_element(value), "low", "high", "-")
     if kind == "Period":
@@ -177,10 +177,10 @@ def observation_lines(observation: dict, sex: str = "") -> list[str]:
             lines.append(line)
         elif absent := concept_text(item.get("dataAbsentReason")):
             lines.append(f"{name}: {absent}")
-    return lines + note_lines(observation)
+    return lines + fhir_notes(observation)
 
 
-def note_lines(resource: dict) -> list[str]:
+def fhir_notes(resource: dict) -> list[str]:
     "The notes of a resource; STU3 calls an Observation's a comment."
     notes = [plain(note.get("text")) for note in elements(resource.get("note"))]
     return list(filter(None, [*notes, plain(resource.get("comment"))]))
@@ -463,7 +463,7 @@ def fhir_report(report: dict, known: Known, inner: NestedReader) -> Contents:
     lines += [plain(report.get(k)) for k in ("conclusion", "description") if plain(report.get(k))]
     codes = elements(report.get("conclusionCode")) + elements(report.get("codedDiagnosis"))
     lines += filter(None, map(concept_text, codes))
-    lines += note_lines(report)
+    lines += fhir_notes(report)
     generated = plain(first_element(report.get("text")).get("status")) == "generated"
     lines += further_lines(narrative(report), lines, generated)
     pages, problems = read_forms(attached_forms(report, known), inner)
