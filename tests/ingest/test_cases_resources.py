@@ -60,6 +60,18 @@ def test_of_several_ranges_that_of_the_patients_sex_counts():
     assert lab_values(case_structure("FHI-10-b.json")) == {("Hemoglobin", 12.5, "g/dL", "normal")}
 
 
+def test_long_names_and_units_of_codes_are_read():
+    assert lab_values(case_structure("FHI-15-b.json")) == {
+        ("TSH", 12.1, "mIU/L", "high"),
+        ("Hemoglobin", 9.1, "g/dL", "low"),
+        ("White blood cells", 15.6, "10^9/L", "high"),
+    }
+
+
+def test_a_result_in_urine_is_none_of_the_blood():
+    assert not lab_values(case_structure("FHI-09-b.json"))
+
+
 def test_a_negative_result_is_a_disease_denied():
     assert statuses(case_structure("FHI-16-b.json"), "hepatitis b") == {"negated"}
 
