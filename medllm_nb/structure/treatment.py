@@ -22,7 +22,7 @@ from ..core import Allergy, DataFile, Medication, Procedure, Section, VitalSign,
 from .sections import find_sections
 from .terms import drug_names
 
-# %% ../../nbs/04_structure/treatment.ipynb #57a87fe9
+# %% ../../nbs/04_structure/treatment.ipynb #d22c4fee
 def split_words(written: str) -> tuple[str, ...]:
     "The words of a list between commas."
     return tuple(word.strip() for word in written.split(",") if word.strip())
@@ -42,7 +42,7 @@ def compiled(pattern: str) -> str:
 
 Pattern = Annotated[str, BeforeValidator(compiled)]
 
-# %% ../../nbs/04_structure/treatment.ipynb #a9e8f7d2
+# %% ../../nbs/04_structure/treatment.ipynb #c928d633
 class MedicationWords(DataFile):
     "What medications are read by."
 
@@ -74,10 +74,11 @@ class VitalRow(DataFile):
     least: float
     most: float
 
-# %% ../../nbs/04_structure/treatment.ipynb #696203f5
+# %% ../../nbs/04_structure/treatment.ipynb #b3414be7
 class ProcedureWords(DataFile):
     "What procedures are read by."
 
+    endings: WordList
     names: Pattern
     not_procedures: Pattern
     status: dict[Literal["denied", "planned", "done"], Pattern]
@@ -103,7 +104,7 @@ def treatment_words() -> TreatmentFile:
     "treatment.yaml, checked; `DataFileError` names file, key and line of a fault."
     return load_data("structure", "treatment.yaml", TreatmentFile)
 
-# %% ../../nbs/04_structure/treatment.ipynb #010f2768
+# %% ../../nbs/04_structure/treatment.ipynb #eacaf37d
 def any_of(words: tuple[str, ...]) -> str:
     "Any of the words as a pattern, the longest first, blanks of any kind between."
     ordered = sorted(words, key=len, reverse=True)
@@ -293,7 +294,7 @@ def find_allergies(text: str, sections: list[Section] | None = None) -> list[All
             found.append(Allergy(substance=m.group(), assertion="negated", start=m.start(), end=m.end()))
     return sorted(found, key=lambda a: a.start)
 
-# %% ../../nbs/04_structure/treatment.ipynb #75a9e372
+# %% ../../nbs/04_structure/treatment.ipynb #8c8022df
 UNITS = r"""mm\s?Hg|bpm|beats|/min|per\s+minute|%|percent|degrees?|°?\s?[FC]\b|fahrenheit|celsius|kg|kgs|kilograms
 |lbs?|pounds|cm|m\b|inches|in\b|feet|ft""".replace("\n", "")
 GOALS = "goal|target|keep|maintain|below|above|under|over|less than|greater than|if|until|for"
@@ -317,15 +318,16 @@ def vital_patterns() -> list[tuple[str, VitalRow, re.Pattern]]:
         found.append((name, row, re.compile(pattern)))
     return found
 
-# %% ../../nbs/04_structure/treatment.ipynb #275efe31
+# %% ../../nbs/04_structure/treatment.ipynb #1b87502f
 def find_vitals(text: str) -> list[VitalSign]:
     """The vital signs that a report measures, in order, each a number with its unit.
 
     [v.value for v in find_vitals("BP 150/90, HR 88.")]  # [150.0, 90.0, 88.0]
     """
-    found = []
+    found, lower = [], text.lower()
     for name, row, pattern in vital_patterns():
-        for m in pattern.finditer(text):
+        said = any(n.lower() in lower for n in row.names)
+        for m in pattern.finditer(text) if said else ():
             value, second = float(m["value"]), m["second"]
             pressure = name == "systolic blood pressure"
             if pressure != bool(second) and not (name == "pain score" and second):
@@ -342,14 +344,14 @@ def find_vitals(text: str) -> list[VitalSign]:
                 found.append(VitalSign(name="diastolic blood pressure", value=low, unit=unit, start=m.start(), end=end))
     return sorted(without_overlaps(found), key=lambda v: v.start)
 
-
+# %% ../../nbs/04_structure/treatment.ipynb #c6c5280a
 def without_overlaps(vitals: list[VitalSign]) -> list[VitalSign]:
     "Vital signs without those that stand inside another one's place under another name; a pressure's two stay."
     pressure = lambda v: "blood pressure" in v.name
     inside = lambda v, w: w.start <= v.start and v.end <= w.end and (w.end - w.start) > (v.end - v.start)
     return [v for v in vitals if not any(inside(v, w) for w in vitals if not (pressure(v) and pressure(w)))]
 
-# %% ../../nbs/04_structure/treatment.ipynb #95af26b3
+# %% ../../nbs/04_structure/treatment.ipynb #64228fae
 @lru_cache(1)
 def procedure_patterns() -> tuple[re.Pattern, re.Pattern, dict[str, re.Pattern]]:
     "The names of procedures, what looks like one and is none, and the cues of each status."
@@ -366,7 +368,10 @@ def find_procedures(text: str, sections: list[Section] | None = None) -> list[Pr
     sections = find_sections(text) if sections is None else sections
     names, none, cues = procedure_patterns()
     found = []
-    for m in names.finditer(text):
+    endings = treatment_words().procedures.endings
+    words = [m for m in WORD.finditer(text) if m.group().lower().endswith(endings)]
+    others = [m for m in names.finditer(text) if not any(w.start() < m.end() and m.start() < w.end() for w in words)]
+    for m in sorted([*words, *others], key=lambda m: m.start()):
         section = next((s for s in sections if s.start <= m.start() < s.end), None)
         if none.fullmatch(m.group()) or (section and section.name in ("header", "signature", "allergies")):
             continue
