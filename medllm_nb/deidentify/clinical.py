@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['MONTH_BEFORE', 'NUMBER', 'ROAD', 'NO_NAMES', 'WORD', 'NUMBER_OR_LETTER', 'NUMBERED', 'NOUNS', 'TESTED', 'CUES',
-           'CLINICAL_CUE', 'BESIDE', 'GUESSING', 'NUMBER_AT_END', 'NUMBER_AT_START', 'PERSON_PHRASES', 'PLACE_PHRASES',
-           'NO_PERSON', 'ValuePattern', 'ClinicalValuesFile', 'value_patterns', 'ClinicalValue', 'clinical_values',
-           'ClinicalNamesFile', 'clinical_name_index', 'people_too', 'ClinicalName', 'clinical_names', 'is_medicine',
-           'only_value', 'trim_guess', 'is_medicine_guess', 'body_words', 'is_plain_phrase', 'Protected',
-           'keep_clinical']
+           'CLINICAL_CUE', 'PERSON_BEFORE', 'DEGREE_BEHIND', 'BESIDE', 'GUESSING', 'NUMBER_AT_END', 'NUMBER_AT_START',
+           'PERSON_PHRASES', 'PLACE_PHRASES', 'NO_PERSON', 'ValuePattern', 'ClinicalValuesFile', 'value_patterns',
+           'ClinicalValue', 'clinical_values', 'ClinicalNamesFile', 'clinical_name_index', 'people_too', 'ClinicalName',
+           'clinical_names', 'is_medicine', 'only_value', 'trim_guess', 'is_medicine_guess', 'body_words',
+           'is_plain_phrase', 'Protected', 'keep_clinical']
 
 # %% ../../nbs/03_deidentify/clinical.ipynb #4598e81d
 from functools import lru_cache
@@ -18,7 +18,7 @@ import regex as re
 from pydantic import Field, model_validator
 
 from ..core import DataFile, Span, lab_tests, load_data
-from .lexicon import Words, given_names, is_word
+from .lexicon import Words, given_names, is_word, word_set
 
 # %% ../../nbs/03_deidentify/clinical.ipynb #338f3bbe
 MONTH_BEFORE = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec)(?:[a-z]{1,6})?"
@@ -162,11 +162,15 @@ NOUNS = "negative|positive|antigen|antibody|antibodies|virus|encephalitis|valves
 TESTED = re.compile(rf"[ ]+(?:{NOUNS})\b")
 CUES = r"s/p|post|after|prior|underwent|modified|anti|bilateral|left|right|with a|the|an?"
 CLINICAL_CUE = re.compile(rf"(?i)(?:\b(?:{CUES})[ -]+)$")
+PERSON_BEFORE = re.compile(r"(?:\b\p{Lu}\.|\b(?:Dr|Mr|Mrs|Ms|Prof|Miss)\.?)[ ]*$")
+DEGREE_BEHIND = re.compile(r",?[ ]+(?:MD|M\.D\.|DO|D\.O\.|RN|NP|PA-C|PhD|MBBS|FRCR|FACR)\b")
 BESIDE = re.compile(r"(?:['’]s)?[,;/]?[ ]*(?:and |with |or )?[ ]*$")
 
 
 def is_medicine(text: str, name: ClinicalName, names: list[ClinicalName]) -> bool:
     "Whether a name of the lists means medicine here, and no person."
+    if PERSON_BEFORE.search(text, max(0, name.start - 8), name.start) or DEGREE_BEHIND.match(text, name.end):
+        return False
     if not name.ambiguous:
         return True
     if NUMBERED.match(text, name.end) or TESTED.match(text, name.end):
@@ -235,7 +239,8 @@ def is_plain_phrase(text: str, span: Span, names: list[ClinicalName]) -> bool:
         capitals = re.search(r"\bM[RS]\s+$|\bM[rs]\s+$", text[max(0, span.start - 4) : span.start])
         if behind_title and not capitals:
             return False
-        plain = all(is_word(w) and w not in people_too() and w not in given_names() for w in words)
+        borne = lambda w: w in people_too() or w in given_names() or w in word_set("eponyms") or len(w) == 1
+        plain = all(is_word(w) and not borne(w) for w in words)
         return all(w in NO_PERSON for w in words) or plain and (len(words) > 1 or behind_title)
     if span.detector in PLACE_PHRASES:
         acronym = span.detector == "employer" and re.fullmatch(r"[A-Z]{2,4}", text[span.start : span.end])

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['NOISY', 'SPECK_BELOW', 'LEAST_INK', 'FEW_PIXELS', 'READ_FROM', 'MOST_CELLS', 'CELL_INK', 'check_size',
            'flatten_illumination', 'remove_specks', 'skew_angle', 'dark_on_light', 'prepare_image', 'ink_map',
-           'longest_run', 'fullness', 'longest_gutter', 'find_columns', 'one_thread', 'run_tesseract', 'ink_read',
-           'scanned_words', 'text_lines', 'read_block', 'missed_cells', 'read_tables', 'read_upright', 'likely_turns',
-           'ocr_page', 'page_cache', 'read_page']
+           'longest_run', 'fullness', 'longest_gutter', 'find_columns', 'one_thread', 'run_tesseract',
+           'without_surroundings', 'ink_read', 'scanned_words', 'text_lines', 'read_block', 'missed_cells',
+           'read_tables', 'read_upright', 'likely_turns', 'ocr_page', 'page_cache', 'read_page']
 
 # %% ../../nbs/02_ingest/ocr.ipynb #139463d3
 import os
@@ -252,12 +252,29 @@ FEW_PIXELS = 500  # less ink than that is dirt
 READ_FROM = 30  # confidence: Tesseract makes words of drawings too, and is not sure of them
 
 
+def without_surroundings(
+    dark: "np.ndarray",  # bool (height, width)
+) -> "np.ndarray":
+    "Dark pixels without what reaches in from the edges, such as the table below a photographed page, and solid areas."
+    import cv2
+    import numpy as np
+
+    height, width = dark.shape
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(dark.astype(np.uint8))
+    left, top, wide, high, area = stats.T
+    at_edge = (left <= 2) | (top <= 2) | (left + wide >= width - 2) | (top + high >= height - 2)
+    solid = (area > 0.001 * dark.size) & (area > 0.5 * wide * high)
+    kept = ~(at_edge | solid)
+    kept[0] = False  # the background
+    return kept[labels]
+
+
 def ink_read(
     image: "np.ndarray",  # uint8 (height, width)
     words: list[ScannedWord],
 ) -> float:
     "The share (0-1) of an image's dark pixels that lie in the boxes of its words; 1 for an image without ink."
-    dark = image < 128
+    dark = without_surroundings(image < 128)
     total = int(dark.sum())
     if total < FEW_PIXELS:
         return 1.0
