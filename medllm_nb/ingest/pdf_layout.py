@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['INKLESS', 'GAP', 'SUPERSCRIPTS', 'SUBSCRIPTS', 'SCRIPT_TEXT', 'INDEX_TEXT', 'ORDINAL', 'BAND', 'COLUMN_LINES',
-           'COLUMN_GAP', 'STEEP', 'SAME_DIRECTION', 'Glyph', 'turned', 'glyph_at', 'is_white', 'is_inkless',
-           'drawn_boxes', 'page_glyphs', 'without_doubles', 'Word', 'continues', 'page_words', 'script_of',
-           'join_scripts', 'Line', 'page_lines', 'gaps', 'common_gaps', 'runs_on', 'split_at', 'find_columns_of',
-           'reading_order', 'by_direction', 'straightened', 'sloping_line', 'layout_lines', 'layout_text']
+           'COLUMN_GAP', 'STEEP', 'SAME_DIRECTION', 'Glyph', 'turned', 'glyph_at', 'ink_of', 'drawn_boxes',
+           'page_glyphs', 'without_doubles', 'Word', 'continues', 'page_words', 'script_of', 'join_scripts', 'Line',
+           'page_lines', 'gaps', 'common_gaps', 'runs_on', 'split_at', 'find_columns_of', 'reading_order',
+           'by_direction', 'straightened', 'sloping_line', 'layout_lines', 'layout_text']
 
 # %% ../../nbs/02_ingest/pdf_layout.ipynb #386ad7b6
 import ctypes
@@ -61,17 +61,16 @@ def glyph_at(raw: object, textpage: object, number: int, text: str, after_blank:
 INKLESS = (3, 7)  # PDF's modes of drawing text that only the file holds, and that only cut out what follows
 
 
-def is_white(raw: object, textpage: object, number: int) -> bool:
-    "Whether a character is filled with white."
-    colors = [ctypes.c_uint() for _ in range(4)]
-    found = raw.FPDFText_GetFillColor(textpage, number, *colors)
-    return bool(found) and all(color.value >= 250 for color in colors[:3])
-
-
-def is_inkless(raw: object, textpage: object, number: int) -> bool:
-    "Whether a character is drawn without ink."
+def ink_of(raw: object, textpage: object, number: int) -> str:
+    "What a character is drawn with: `none`, `white`, or `ink`."
     drawn = raw.FPDFText_GetTextObject(textpage, number)
-    return bool(drawn) and raw.FPDFTextObj_GetTextRenderMode(drawn) in INKLESS
+    mode = raw.FPDFTextObj_GetTextRenderMode(drawn) if drawn else raw.FPDF_TEXTRENDERMODE_FILL
+    *colors, opacity = (ctypes.c_uint(255) for _ in range(4))
+    found = raw.FPDFText_GetFillColor(textpage, number, *colors, opacity)
+    filled = found and mode == raw.FPDF_TEXTRENDERMODE_FILL
+    if mode in INKLESS or (filled and opacity.value == 0):
+        return "none"
+    return "white" if filled and all(color.value >= 250 for color in colors) else "ink"
 
 
 def drawn_boxes(page: "PdfPage", kinds: Iterable[int]) -> list[tuple[float, float, float, float]]:
@@ -107,11 +106,9 @@ def page_glyphs(page: "PdfPage", textpage: "PdfTextPage") -> list[Glyph]:
         on = lambda boxes: any(a <= x <= c and b <= y <= d for a, b, c, d in boxes)
         if not on([(left, bottom, right, top)]):
             continue
-        if is_inkless(raw, textpage, number) and not on(pictures()):
-            continue
-        if is_white(raw, textpage, number) and not on(painted()):
-            continue
-        glyphs.append(glyph)
+        ink = ink_of(raw, textpage, number)
+        if ink == "ink" or (ink == "none" and on(pictures())) or (ink == "white" and on(painted())):
+            glyphs.append(glyph)
     return without_doubles(glyphs)
 
 # %% ../../nbs/02_ingest/pdf_layout.ipynb #cd117cc6

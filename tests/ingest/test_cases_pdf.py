@@ -190,10 +190,11 @@ def test_lines_that_climb_are_read_whole(degrees, turn):
     assert lines(pdf(draw)) == [" ".join(row) for row in ROWS]
 
 
-@pytest.mark.parametrize("mode", [3, 7])
-def test_letters_without_ink_count_over_a_picture_alone(mode):
+@pytest.mark.parametrize("mode, opacity", [(3, 1), (7, 1), (0, 0)])
+def test_letters_without_ink_count_over_a_picture_alone(mode, opacity):
     def draw(canvas):
         canvas.drawString(72, 700, "Small effusion, no pneumothorax is seen.")
+        canvas.setFillAlpha(opacity)
         text = canvas.beginText(72, 650)
         text.setTextRenderMode(mode)
         text.textOut("hidden instruction")
