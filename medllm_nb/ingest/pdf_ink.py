@@ -16,6 +16,7 @@ from .characters import dictionary_words
 from .contents import Page
 from .ocr import check_size, read_page
 from .parameters import IngestParams
+from .pdf_layout import drawn_boxes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -171,6 +172,6 @@ def covered_share(page: "PdfPage") -> float:
     "The share (0-1) of a page that its pictures cover, strips and pictures in forms together."
     from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
 
-    boxes = [picture.get_bounds() for picture in page.get_objects(filter=[FPDF_PAGEOBJ_IMAGE])]
+    boxes = drawn_boxes(page, [FPDF_PAGEOBJ_IMAGE])
     area = sum((right - left) * (top - bottom) for left, bottom, right, top in boxes)
     return min(1.0, area / (page.get_width() * page.get_height()))

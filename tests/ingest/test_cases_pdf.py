@@ -12,6 +12,7 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from medllm_nb.ingest import read_pdf
+from medllm_nb.ingest.pdf_ink import covered_share
 from medllm_nb.ingest.pdf_layout import layout_text
 
 PAGE = (612, 792)
@@ -137,6 +138,91 @@ def test_indices_and_powers_stand_in_their_line():
         canvas.drawString(72 + canvas.stringWidth("CO", "Helvetica", 11), 697.5, "2")
 
     assert lines(pdf(draw)) == ["CO₂ 24 mmol/L"]
+
+
+def runs(canvas, x, y, *parts):
+    "Draws runs of (text, size, rise) one behind the other."
+    for text, size, rise in parts:
+        canvas.setFont("Helvetica", size)
+        canvas.drawString(x, y + rise, text)
+        x += canvas.stringWidth(text, "Helvetica", size)
+
+
+@pytest.mark.parametrize(
+    "parts, wanted",
+    [
+        pytest.param([("HbA", 11, 0), ("1c", 7, -2.5), (" 7.2 %", 11, 0)], "HbA1c 7.2 %", id="index of letters"),
+        pytest.param([("on the 5", 11, 0), ("th", 7, 4.5), (" of March", 11, 0)], "on the 5th of March", id="ordinal"),
+        pytest.param([("Ca", 11, 0), ("2+", 7, 4), (" 2.4 mmol/L", 11, 0)], "Ca²⁺ 2.4 mmol/L", id="charge"),
+        pytest.param([("3.2 x10", 11, 0), ("-9", 6, 5), (" mol/L", 11, 0)], "3.2 x10⁻⁹ mol/L", id="negative power"),
+        pytest.param([("K 6.1", 11, 0), ("a", 7, 4), (" mmol/L", 11, 0)], "K 6.1 mmol/L", id="mark of a footnote"),
+    ],
+)
+def test_small_letters_stand_in_their_line_or_apart_from_the_value(parts, wanted):
+    assert wanted in lines(pdf(lambda canvas: runs(canvas, 72, 700, *parts)))
+
+
+@pytest.mark.parametrize("degrees", [30, 45, 60, -45])
+def test_a_watermark_tears_no_row(degrees):
+    def draw(canvas):
+        for n, row in enumerate(ROWS):
+            for column, cell in enumerate(row):
+                canvas.drawString(72 + 110 * column, 700 - 22 * n, cell)
+        canvas.translate(120, 560 if degrees > 0 else 780)
+        canvas.rotate(degrees)
+        canvas.setFillGray(0.85)
+        canvas.setFont("Helvetica", 40)
+        canvas.drawString(0, 0, "DRAFT 12")
+
+    assert lines(pdf(draw)) == [*(" ".join(row) for row in ROWS), "DRAFT 12"]
+
+
+@pytest.mark.parametrize("degrees", [-8, -2, 1, 5])
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_lines_that_climb_are_read_whole(degrees, turn):
+    def draw(canvas):
+        canvas.translate(306, 396)
+        canvas.rotate(turn + degrees)
+        for n, row in enumerate(ROWS):
+            for column, cell in enumerate(row):
+                canvas.drawString(-200 + 150 * column, 40 - 14 * n, cell)
+
+    assert lines(pdf(draw)) == [" ".join(row) for row in ROWS]
+
+
+@pytest.mark.parametrize("mode, opacity", [(3, 1), (7, 1), (0, 0)])
+def test_letters_without_ink_count_over_a_picture_alone(mode, opacity):
+    def draw(canvas):
+        canvas.drawString(72, 700, "Small effusion, no pneumothorax is seen.")
+        canvas.setFillAlpha(opacity)
+        text = canvas.beginText(72, 650)
+        text.setTextRenderMode(mode)
+        text.textOut("hidden instruction")
+        canvas.drawText(text)
+
+    assert lines(pdf(draw)) == ["Small effusion, no pneumothorax is seen."]
+
+
+def test_a_scanners_reading_lies_over_its_scan_within_a_form():
+    scan = picture(["FINDINGS: There is a nodule in the", "left lower lobe. No effusion is seen."])
+
+    def draw(canvas):
+        canvas.beginForm("scan")
+        canvas.drawImage(ImageReader(scan), 0, 0, 1, 1)
+        canvas.endForm()
+        canvas.saveState()
+        canvas.translate(50, 400)
+        canvas.scale(500, 165)
+        canvas.doForm("scan")
+        canvas.restoreState()
+        text = canvas.beginText(70, 545)
+        text.setTextRenderMode(3)
+        text.textOut("FINDINGS: There is a nodule in the")
+        canvas.drawText(text)
+
+    page = pypdfium2.PdfDocument(pdf(draw))[0]
+    assert covered_share(page) == pytest.approx(500 * 165 / (612 * 792), abs=0.001)
+    assert layout_text(page, page.get_textpage()) == "FINDINGS: There is a nodule in the"
 
 
 def test_white_letters_count_on_a_dark_bar_alone():
