@@ -29,9 +29,11 @@ class FormAnswer(NamedTuple):
 
 # %% ../../nbs/04_structure/forms.ipynb #b11a370f
 BESIDE = (  # each begins with what is rare, so that the search for it is quick
-    re.compile(  # a colon, a bar, a tab, a dash between blanks
-        r"""[:?] [ \t|]* (?: \r?\n [ \t]* (?= \S{1,14} (?: [ ] \S{1,12} )? [ \t]* (?: [\r\n] | $ ) ) )?
-        | [=|\t…] [ \t|]* | [-–—] (?<=[ ].) -? [ ]+""",
+    re.compile(
+        r"""[:?=|\t…\-–—] (?:
+        (?<=[:?]) [ \t|]* (?: \r?\n [ \t]* (?= \S{1,14} (?: [ ] \S{1,12} )? [ \t]* (?: [\r\n] | $ ) ) )?   # a colon
+        | (?<=[=|\t…]) [ \t|]*                                                                          # a bar, a tab
+        | (?<=[ ][\-–—]) -? [ ]+ )""",  # a dash between blanks
         re.X,
     ),
     re.compile(r"  [ \t|]*"),  # a wide blank
@@ -137,7 +139,7 @@ def bare_answers(text: str) -> list[FormAnswer]:
     "The answers of lines that hold names and answers only."
     answers = []
     for line in LINE.finditer(text):
-        if not line.group().rstrip(" \t.").lower().endswith(BARE_ANSWERS) or len(line.group()) > 200:
+        if len(line.group()) > 200 or not line.group().rstrip(" \t.").lower().endswith(BARE_ANSWERS):
             continue
         begin = line.start() + len(line.group()) - len(line.group().lstrip(" \t•*-–"))
         pairs = _pairs(text[begin : line.end()])
@@ -302,7 +304,7 @@ def mark_answers(text: str) -> list[FormAnswer]:
 
 # %% ../../nbs/04_structure/forms.ipynb #15b12bac
 COLUMN_HEAD = re.compile(  # two cells, a bar, a tab or a wide blank between
-    r"(?m)[|\t ](?:[yY](?:es|ES)?|[nN][oO]?)(?:[ ]*[|\t]|[ ]{2})[ \t|]*(?i:yes|y|no|n)[ \t]*(?=$|[\r\n|]|[ ]{2})"
+    r"(?m)[yYnN](?<=[|\t ].)(?:es|ES|[oO])?(?:[ ]*[|\t]|[ ]{2})[ \t|]*(?i:yes|y|no|n)[ \t]*(?=$|[\r\n|]|[ ]{2})"
 )
 CELL = re.compile(r"[^|\t\s](?:[^|\t\r\n ]|[ ](?![ ]))*")
 IN_COLUMN = re.compile(r"\[?[xX✓✔☒☑●*]\]?")
