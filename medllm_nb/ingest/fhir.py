@@ -493,10 +493,10 @@ def bundle_entries(values: list[dict]) -> list[dict]:
 
 
 def last_versions(entries: list[dict]) -> list[dict]:
-    "The entries in their order, of several versions of a resource the last alone."
+    "The entries in their order; of several that say which version of a resource they are, the last alone."
     last = {}
     for number, entry in enumerate(entries):
-        named = plain(entry["resource"].get("id"))
+        named = plain(entry["resource"].get("id")) and version_of(entry) != ("", 0)
         name = (HISTORY.sub("", plain(entry.get("fullUrl"))), resource_key(entry["resource"])) if named else number
         if name not in last or version_of(entry) >= version_of(last[name]):
             last[name] = entry
