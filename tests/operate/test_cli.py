@@ -53,9 +53,9 @@ def test_it_is_the_only_script_of_the_package():
     assert settings["DEFAULT"]["console_scripts"].split() == ["medllm=medllm_nb.operate.cli:main"]
 
 
-def test_the_old_scripts_have_their_commands():
-    old = "doctor key profile scores model retrain page serve store user accept".split()
-    assert {c[0] for c in COMMANDS if c} == set(old)
+def test_these_are_the_commands():
+    commands = "doctor key profile plan tables scores model retrain page serve store user accept".split()
+    assert {c[0] for c in COMMANDS if c} == set(commands)
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: "-".join(words) or "medllm")
