@@ -184,7 +184,7 @@ def script_of(word: Word, host: Word) -> str | None:
 
 BAND = 20  # points: a power stands no further from its host's baseline
 
-
+# %% ../../nbs/02_ingest/pdf_layout.ipynb #3da61825
 def join_scripts(words: list[Word]) -> list[Word]:
     "Words with powers and indices joined to the word that they stand behind."
     joined, bands = list(words), defaultdict(list)
@@ -334,7 +334,7 @@ def straightened(glyphs: list[Glyph]) -> list[Glyph]:
         moved.append(glyph._replace(left=left, right=left + glyph.right - glyph.left, base=base))
     return moved
 
-
+# %% ../../nbs/02_ingest/pdf_layout.ipynb #f72a56f2
 def sloping_line(glyphs: list[Glyph]) -> Line:
     "Text at a steep slope as one line, in the order in which it was drawn; its words stand a point from each other."
     text = "".join(" " * glyph.after_blank + glyph.text for glyph in glyphs).split()
