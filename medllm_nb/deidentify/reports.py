@@ -10,6 +10,7 @@ __all__ = ['DeidentifyParams', 'replace_phi', 'deidentify', 'source_number', 'fi
 import hashlib
 from collections import defaultdict
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 from typing import Iterable, Literal, NamedTuple
 
@@ -140,12 +141,13 @@ def detection_version(
     model: str,  # spaCy's model
     detectors: Iterable[str] = DETECTORS,
 ) -> str:
-    "A hash that changes with the model, the detectors, the lexicon and the code of the recognizers."
+    "A hash that changes with the model, the detectors, and the code and data that find PHI."
     from medllm_nb.core import records, vocabulary
-    from medllm_nb.deidentify import classifier, detect, identifiers, lexicon, rules
 
-    code = (classifier, records, vocabulary, identifiers, lexicon, detect, rules)
-    sources = lexicon.LEXICON.read_bytes() + b"".join(Path(m.__file__).read_bytes() for m in code)
+    folder = Path(str(files("medllm_nb") / "deidentify"))
+    own = [f for f in folder.rglob("*") if f.suffix in (".py", ".yaml")]
+    read = [Path(m.__file__) for m in (records, vocabulary)] + sorted(own)
+    sources = b"".join(file.read_bytes() for file in read)
     return hashlib.sha256(" ".join((model, *detectors)).encode() + sources).hexdigest()[:16]
 
 
