@@ -65,6 +65,7 @@ class LexiconFile(DataFile):
     roads_before: Words
     roads_glued: Words
     roads_after: Words
+    peoples: Words
     units: Words
 
 # %% ../../nbs/03_deidentify/lexicon.ipynb #66475571
