@@ -30,16 +30,17 @@ from .suggestions import find_by_rampart, find_by_spacy
 DETECTORS = ("rules", "gazetteer", "spacy", "rampart")
 
 
-def _ask(detector: str, texts: list[str], model: str, found: list[list[Span]]) -> list[list[Span]]:
-    "What one detector finds in each text, given what those before it have found."
+def _ask(detector: str, reports: list[Prepared], model: str, found: list[list[Span]]) -> list[list[Span]]:
+    "What one detector finds in each report, given what those before it have found."
+    texts = [r.text for r in reports]
     if detector == "rules":
         return [find_by_rules(t) for t in texts]
     if detector == "gazetteer":
-        return [find_by_gazetteer(t, model) for t in texts]
+        return [find_by_gazetteer(r.text, model, r.letter) for r in reports]
     if detector == "spacy":
         return find_by_spacy(texts, model, found=found)
     if detector == "rampart":
-        return [find_by_rampart(t, model) for t in texts]
+        return [find_by_rampart(r.text, model) if r.letter else [] for r in reports]
     return find_by_transformer(texts, detector)
 
 
@@ -49,9 +50,9 @@ def candidates(
     detectors: Iterable[str] = DETECTORS,  # in this order
 ) -> list[list[Span]]:
     "What all detectors find in each report; the spans may overlap."
-    texts, found = [r.text for r in reports], [[] for _ in reports]
+    found = [[] for _ in reports]
     for detector in detectors:
-        for spans, new in zip(found, _ask(detector, texts, model, found)):
+        for spans, new in zip(found, _ask(detector, reports, model, found)):
             spans += new
     return found
 

@@ -23,7 +23,6 @@ from medllm_nb.deidentify.lexicon import (
     countries,
     given_names,
     is_clinical,
-    is_nonclinical_text,
     is_word,
     lexicon_entries,
     stop_words,
@@ -97,7 +96,8 @@ def name_evidence(
         return "place"
     if two_surnames(folded):
         return "name"
-    named, plain = folded in all_given_names() or folded in all_last_names(), is_word(folded, model)
+    named = folded in all_given_names() or folded in all_last_names()
+    plain = is_word(folded, model) or folded in common_words()
     if named:
         return "both" if plain else "name"
     if plain:
@@ -250,11 +250,12 @@ _LOWER_CASE_WORD = re.compile(r"(?<![\p{L}\d@./'’])[\p{L}\p{M}\-]{3,}(?![\p{L}
 def find_by_gazetteer(
     text: str,  # a report
     model: str = "en_core_web_sm",  # whose dictionary to use
+    letter: bool = False,  # whether hardly any word of it is clinical
 ) -> list[Span]:
     "Names and places that the lists know; in letters unknown ones too; without capitals, words in lower case."
     if not re.search(r"\p{Lu}", text):
-        return _without_capitals(text, model)
-    found, letter = [], is_nonclinical_text(text)
+        return _without_capitals(text, model, letter)
+    found = []
     for m in _RUN.finditer(text):
         run = _words_of(text, *m.span(), model)
         span = letter and unknown_name(run, text) or known_name(run, text)
@@ -273,9 +274,9 @@ def _cities_behind_where(text: str) -> list[Span]:
     ]
 
 
-def _without_capitals(text: str, model: str) -> list[Span]:
+def _without_capitals(text: str, model: str, letter: bool) -> list[Span]:
     "Names and places in lower case, with the unknown words beside them; in letters every unknown word."
-    found, letter = [], is_nonclinical_text(text)
+    found = []
     for m in _LOWER_CASE_WORD.finditer(text):
         kind = name_evidence(m[0], model)
         beside = bool(found) and re.fullmatch(r" |-| \p{L}\.? ", text[found[-1].end : m.start()])

@@ -70,7 +70,9 @@ def prepare(
     protected = bytearray(len(text))
     for value in values:
         protected[value.start : value.end] = b"\1" * (value.end - value.start)
-    return Prepared(text, places, is_nonclinical_text(text), values, protected, clinical_names(text))
+    names = clinical_names(text)
+    letter = is_nonclinical_text(text) and all(name.ambiguous for name in names)
+    return Prepared(text, places, letter, values, protected, names)
 
 
 def in_report(
