@@ -55,7 +55,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         ],
         "clinical": ["clinical_names", "clinical_values"],
         "prepared": ["Prepared", "prepare", "unwrap"],
-        "patterns": ["find_by_rules"],
+        "matches": ["find_by_rules"],
         "gazetteer": ["find_by_gazetteer"],
         "suggestions": ["find_by_rampart", "find_by_spacy"],
         "decisions": ["resolve_overlaps"],

@@ -22,7 +22,7 @@ from medllm_nb.deidentify.decisions import (
     whole_names,
 )
 from .gazetteer import find_by_gazetteer
-from .patterns import find_by_rules
+from .matches import find_by_rules
 from .prepared import Prepared, in_report, prepare
 from .suggestions import find_by_rampart, find_by_spacy
 

@@ -167,7 +167,8 @@ def find_by_rampart(
         for s in ask_rampart(text[a:b])
     ]
     inner = lambda s: _INNER_WORD.findall(text[s.start : s.end])
-    clinical = lambda s: any(is_clinical(w) or w.lower() in word_set("eponyms") for w in inner(s))
+    medical = lambda w: is_clinical(w) or w.lower() in word_set("eponyms") | word_set("report_words")
+    clinical = lambda s: any(map(medical, inner(s)))
     word = lambda w: w.islower() and (is_word(w, model) or w in common_words() and w not in given_names())
     plain = lambda s: bool(inner(s)) and all(map(word, inner(s)))
     return [s for s in suggested if not clinical(s) and not plain(s)]
