@@ -10,13 +10,15 @@ __all__ = ['DeidentifyParams', 'replace_phi', 'deidentify', 'source_number', 'fi
 import hashlib
 from collections import defaultdict
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 from typing import Iterable, Literal, NamedTuple
 
 import regex as re
 
 from ..core import DeidReport, EncryptedCache, EngineParams, Report, Span, StageParams, load_key, map_items
-from .detect import DETECTORS, find_phi, resolve_overlaps, with_initials
+from .decisions import complete_names, resolve_overlaps
+from .detect import DETECTORS, find_phi
 from .identifiers import Identifier, certain_identifiers, find_again
 from .lexicon import clinical_use
 from .surrogates import PatientFacts, dates_with_year, patient_facts, patient_key, surrogate
@@ -115,7 +117,7 @@ def find_together(
     for r, found in zip(reports, spans):
         values = list(dict.fromkeys(known[r.patient_id]))
         merged = resolve_overlaps(found + find_again(r.text, values, model), r.text)
-        out.append((with_initials(r.text, merged), values))
+        out.append((complete_names(r.text, merged), values))
     return out
 
 # %% ../../nbs/03_deidentify/reports.ipynb #692a3a35
@@ -140,12 +142,13 @@ def detection_version(
     model: str,  # spaCy's model
     detectors: Iterable[str] = DETECTORS,
 ) -> str:
-    "A hash that changes with the model, the detectors, the lexicon and the code of the recognizers."
+    "A hash that changes with the model, the detectors, and the code and data that find PHI."
     from medllm_nb.core import records, vocabulary
-    from medllm_nb.deidentify import classifier, detect, identifiers, lexicon, rules
 
-    code = (classifier, records, vocabulary, identifiers, lexicon, detect, rules)
-    sources = lexicon.LEXICON.read_bytes() + b"".join(Path(m.__file__).read_bytes() for m in code)
+    folder = Path(str(files("medllm_nb") / "deidentify"))
+    own = [f for f in folder.rglob("*") if f.suffix in (".py", ".yaml")]
+    read = [Path(m.__file__) for m in (records, vocabulary)] + sorted(own)
+    sources = b"".join(file.read_bytes() for file in read)
     return hashlib.sha256(" ".join((model, *detectors)).encode() + sources).hexdigest()[:16]
 
 
