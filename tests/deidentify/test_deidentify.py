@@ -309,8 +309,7 @@ def test_accounts_and_codes_of_many_countries_are_found():
         fake.seed_instance(7)
         for account in (fake.iban(), fake.iban().lower()):
             assert account in [
-                covered(s, f"paid from {account} on")
-                for s in apply_rules(f"paid from {account} on", numbers)
+                covered(s, f"paid from {account} on") for s in apply_rules(f"paid from {account} on", numbers)
             ], (locale, account)
         text = f"ZIP: {fake.postcode()}"
         assert text[5:] in [covered(s, text) for s in apply_rules(text, places)], (locale, text)
