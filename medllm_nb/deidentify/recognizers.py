@@ -111,7 +111,7 @@ class RecognizersFile(DataFile):
         return self
 
 # %% ../../nbs/03_deidentify/recognizers.ipynb #9101e16d
-KINDS = ("names", "numbers", "phones", "ages", "web", "addresses", "places_abroad", "organizations")  # the files
+KINDS = ("names", "people", "numbers", "phones", "ages", "web", "addresses", "places_abroad", "organizations")
 
 
 def _read(kind: str) -> RecognizersFile:
