@@ -27,7 +27,8 @@ from .gazetteer import is_no_name
 from .identifiers import CERTAIN, certain_identifiers, find_again
 from .lexicon import clinical_use, countries, given_names, is_clinical, is_word, word_set
 from .prepared import Prepared, prepare
-from .rules import DEGREES, RELATIONS, TITLES
+from .patterns import pattern_part
+from .recognizers import has_key
 from .suggestions import filter_ner_span
 
 INNER_WORD = re.compile(r"[\p{L}\p{M}'’\-]+")
@@ -98,7 +99,7 @@ def drop_plain_words(report: Prepared, spans: list[Span], model: str = "en_core_
     return [s for s in spans if not plain(s)]
 
 # %% ../../nbs/03_deidentify/decisions.ipynb #ebe8d67b
-_RELATION = re.compile(rf"(?i:{RELATIONS})s?[ ](?=\p{{Lu}})")
+_RELATION = re.compile(rf"{pattern_part('relations')}s?[ ](?=\p{{Lu}})")
 _TAIL = re.compile(r"(?:['’][sS])?[\s,;:]*$")
 _STOP_BEHIND = re.compile(r"(?:\s+(?:on|in|at|by|for|from|to|with|and|or|the|of))+$")  # where a guess ends too late
 
@@ -111,7 +112,7 @@ def cut_edges(report: Prepared, spans: list[Span], model: str = "en_core_web_sm"
         named = s.entity in ("PERSON", "ORGANIZATION", "LOCATION")
         value = _TAIL.sub("", value) if named else value.rstrip()
         value = _STOP_BEHIND.sub("", value) if s.detector in GUESSING else value
-        relation = _RELATION.match(value) if s.entity == "PERSON" and s.detector != "name behind a label" else None
+        relation = _RELATION.match(value) if s.entity == "PERSON" and not has_key(s.detector, "labeled") else None
         if relation:
             start, value = start + relation.end(), value[relation.end() :]
         if value.strip():
@@ -169,7 +170,7 @@ def drop_no_names(report: Prepared, spans: list[Span], model: str = "en_core_web
         label = person and all(w.lower() in no_names for w in words)
         label = label or s.detector in GUESSING and names_nobody(value)
         clinical = guessed and clinical_use(report.text, s.start, s.end)
-        heading = s.detector == "name before a birth date" and _is_heading(report, s, model)
+        heading = has_key(s.detector, "may_be_heading") and _is_heading(report, s, model)
         generic = s.entity == "ORGANIZATION" and _THE_KIND.search(value)
         if not (country or label or clinical or heading or generic):
             out.append(s)
@@ -248,7 +249,7 @@ def initials_before(
 ) -> int:
     "Where the initials in front of a name begin; the name's own beginning where there are none."
     initials = _INITIALS.search(text, max(0, span.start - 7), span.start) if text[span.start].isupper() else None
-    if not initials or re.fullmatch(rf"{DEGREES}|[AP]\.M\.", initials[0].strip()):
+    if not initials or re.fullmatch(rf"{pattern_part('degrees')}|[AP]\.M\.", initials[0].strip()):
         return span.start
     before = _LAST_WORD.search(text, max(0, initials.start() - 20), initials.start())
     if before and (before[0].lower() in _LETTERED or is_clinical(before[0])):
@@ -256,7 +257,7 @@ def initials_before(
     return initials.start()
 
 # %% ../../nbs/03_deidentify/decisions.ipynb #86165e26
-_TITLE_BEFORE = re.compile(rf"(?<![\p{{L}}\p{{M}}'’\-])(?i:{TITLES})\.?[ \t]{{1,2}}$")
+_TITLE_BEFORE = re.compile(rf"(?<![\p{{L}}\p{{M}}'’\-])(?i:{pattern_part('titles')})\.?[ \t]{{1,2}}$")
 
 
 def title_before(

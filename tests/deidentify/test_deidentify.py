@@ -287,7 +287,9 @@ def test_text_that_nobody_here_wrote():
 def test_accounts_and_codes_of_many_countries_are_found():
     "Whatever the country: its bank account, in either case, and its postal code behind a label."
     from faker import Faker
-    from medllm_nb.deidentify.rules import address_rules, apply_rules, labeled_number_rules
+    from medllm_nb.deidentify import apply_rules, phi_rules
+
+    numbers, places = (phi_rules((kind,)).values() for kind in ("numbers", "addresses"))
 
     for locale in (
         "en_GB",
@@ -307,11 +309,10 @@ def test_accounts_and_codes_of_many_countries_are_found():
         fake.seed_instance(7)
         for account in (fake.iban(), fake.iban().lower()):
             assert account in [
-                covered(s, f"paid from {account} on")
-                for s in apply_rules(f"paid from {account} on", labeled_number_rules())
+                covered(s, f"paid from {account} on") for s in apply_rules(f"paid from {account} on", numbers)
             ], (locale, account)
         text = f"ZIP: {fake.postcode()}"
-        assert text[5:] in [covered(s, text) for s in apply_rules(text, address_rules())], (locale, text)
+        assert text[5:] in [covered(s, text) for s in apply_rules(text, places)], (locale, text)
 
 
 def covered(span, text):
