@@ -213,8 +213,8 @@ def part_of_medicine(text: str, span: Span, names: list[ClinicalName]) -> bool:
     )
 
 
-DOSE_BEHIND = re.compile(r"(?:[ ](?:ER|XR|SR|CR|LA|XL|IR|EC|HCl|HCL|ODT|DR))?[ ]?\d")
-NAMED_FORM = re.compile(r"(?:[ ](?:ER|XR|SR|CR|LA|XL|IR|HCl|HCL|ODT|RT))$|^[Aa]nti-")
+DOSE_BEHIND = re.compile(r"(?:[ ](?:ER|XR|SR|CR|LA|XL|IR|EC|HCl|HCL|ODT|DR|gtt|drip|infusion)(?:[ ]at)?)?[ ]?\d")
+NAMED_FORM = re.compile(r"(?:[ ](?:ER|XR|SR|CR|LA|XL|IR|HCl|HCL|ODT|RT|gtt|drip))$|^[Aa]nti-")
 
 
 def is_dosed(text: str, span: Span, protected: bytearray) -> bool:
@@ -228,8 +228,9 @@ def is_medicine_guess(text: str, span: Span, names: list[ClinicalName]) -> bool:
     "Whether all words of a guess are names of medicine, or words between them."
     meant = [n for n in names if n.start < span.end and n.end > span.start and is_medicine(text, n, names)]
     inside = lambda m: any(n.start <= m.start() < n.end for n in meant)
-    rest = [m for m in WORD.finditer(text, span.start, span.end) if not inside(m)]
-    return bool(meant) and all(m.group()[0].islower() or len(m.group()) == 1 for m in rest)
+    rest = [m.group() for m in WORD.finditer(text, span.start, span.end) if not inside(m)]
+    plain = lambda w: w[0].islower() or len(w) == 1 or is_word(w) and w.lower() not in people_too()  # Started Mounjaro
+    return bool(meant) and all(map(plain, rest))
 
 # %% ../../nbs/03_deidentify/clinical.ipynb #48a16863
 NO_PERSON = frozenset("none not yes no unknown self present absent na same see above below refused declined".split())

@@ -33,14 +33,44 @@ from .suggestions import filter_ner_span
 
 INNER_WORD = re.compile(r"[\p{L}\p{M}'’\-]+")
 
+# %% ../../nbs/03_deidentify/decisions.ipynb #0bb629f7
+def _free_runs(start: int, end: int, taken: bytearray) -> list[tuple[int, int]]:
+    "The stretches from start to end that are not yet taken."
+    runs, at = [], start
+    while (at := taken.find(0, at, end)) >= 0:
+        stop = taken.find(1, at, end)
+        runs.append((at, end if stop < 0 else stop))
+        at = runs[-1][1]
+    return runs
+
+
+_EDGES = " \t\n,.;:()-|"
+
+
+def _remainder(text: str, start: int, end: int) -> tuple[int, int] | None:
+    "A stretch without blanks and punctuation at its edges; None where neither letter nor digit is left."
+    piece = text[start:end]
+    if not re.search(r"[\p{L}\d]", piece):
+        return None
+    return start + len(piece) - len(piece.lstrip(_EDGES)), end - len(piece) + len(piece.rstrip(_EDGES))
+
 # %% ../../nbs/03_deidentify/decisions.ipynb #203189e9
 def keep_values(
     report: Prepared,
     spans: list[Span],
     model: str = "en_core_web_sm",  # unused; all steps take the same
 ) -> list[Span]:
-    "The findings that do not lie in a clinical value."
-    return [s for s in spans if not only_value(report.text, s, report.protected)]
+    "The findings that do not lie in a clinical value; uncertain ones that overlap one, without the value's part."
+    out = []
+    for s in spans:
+        if only_value(report.text, s, report.protected):
+            continue
+        inside = range(s.start, s.end) if s.score < CERTAIN else ()
+        touched = any(report.protected[i] and report.text[i].isdigit() for i in inside)
+        runs = _free_runs(s.start, s.end, report.protected) if touched else [(s.start, s.end)]
+        places = [_remainder(report.text, *run) for run in runs] if touched else runs
+        out += [s.model_copy(update={"start": p[0], "end": p[1]}) for p in places if p]
+    return out
 
 
 def drop_bare_numbers(report: Prepared, spans: list[Span], model: str = "en_core_web_sm") -> list[Span]:
@@ -93,6 +123,16 @@ def cut_edges(report: Prepared, spans: list[Span], model: str = "en_core_web_sm"
 _DIRECTION = re.compile(r"(?i)(?:north|south|east|west)(?:ern|east|west)?|central|the")
 
 
+def _names_nobody_alone(word: str) -> bool:
+    "Whether a word is a people, an abbreviation, or a plain word in small letters."
+    folded = word.lower()
+    if folded in word_set("peoples") or is_no_name(word, folded):
+        return True
+    if folded in given_names():
+        return False
+    return word.isupper() and len(word) < 4 or word.islower() and is_word(word)
+
+
 def names_nobody(
     value: str,  # a guess
 ) -> bool:
@@ -104,7 +144,7 @@ def names_nobody(
         return True
     if is_of_the_body([w.lower() for w in words]):
         return True
-    return all(w.lower() in word_set("peoples") or is_no_name(w, w.lower()) for w in words)
+    return all(map(_names_nobody_alone, words))
 
 
 def _is_heading(report: Prepared, span: Span, model: str) -> bool:
@@ -114,6 +154,9 @@ def _is_heading(report: Prepared, span: Span, model: str) -> bool:
     if not ends_line or re.search(r",|\b\p{Lu}\b", value):
         return False
     return all(is_word(w, model) and w.lower() not in given_names() for w in INNER_WORD.findall(value))
+
+
+_THE_KIND = re.compile(r"(?i)\b(?:in|to|at|from|by|of) the [\p{L}]+$")  # COURSE IN THE HOSPITAL
 
 
 def drop_no_names(report: Prepared, spans: list[Span], model: str = "en_core_web_sm") -> list[Span]:
@@ -128,30 +171,10 @@ def drop_no_names(report: Prepared, spans: list[Span], model: str = "en_core_web
         label = label or s.detector in GUESSING and names_nobody(value)
         clinical = guessed and clinical_use(report.text, s.start, s.end)
         heading = has_key(s.detector, "may_be_heading") and _is_heading(report, s, model)
-        if not (country or label or clinical or heading):
+        generic = s.entity == "ORGANIZATION" and _THE_KIND.search(value)
+        if not (country or label or clinical or heading or generic):
             out.append(s)
     return out
-
-# %% ../../nbs/03_deidentify/decisions.ipynb #0bb629f7
-def _free_runs(start: int, end: int, taken: bytearray) -> list[tuple[int, int]]:
-    "The stretches from start to end that are not yet taken."
-    runs, at = [], start
-    while (at := taken.find(0, at, end)) >= 0:
-        stop = taken.find(1, at, end)
-        runs.append((at, end if stop < 0 else stop))
-        at = runs[-1][1]
-    return runs
-
-
-_EDGES = " \t\n,.;:()-|"
-
-
-def _remainder(text: str, start: int, end: int) -> tuple[int, int] | None:
-    "A stretch without blanks and punctuation at its edges; None where neither letter nor digit is left."
-    piece = text[start:end]
-    if not re.search(r"[\p{L}\d]", piece):
-        return None
-    return start + len(piece) - len(piece.lstrip(_EDGES)), end - len(piece) + len(piece.rstrip(_EDGES))
 
 # %% ../../nbs/03_deidentify/decisions.ipynb #cef1d460
 def _joined(text: str, spans: list[Span]) -> list[Span]:

@@ -497,9 +497,9 @@ def test_the_way_back_has_a_key_and_a_place_of_its_own(tmp_path, monkeypatch):
                 "patient: john smith\nmrn: 445566\n\nmrs. okonkwo was seen by dr. white today, her daughter mary "
                 "at bedside."
             ),
-            ["john smith", "okonkwo", "white", "mary"],
+            ["john smith", "mrs. okonkwo", "dr. white", "mary"],
         ),
-        ("[doctor] hi , ms. brooks . i'm dr. baker . dictated by j. smith md", ["brooks", "baker", "j. smith"]),
+        ("[doctor] hi , ms. brooks . i'm dr. baker . dictated by j. smith md", ["ms. brooks", "dr. baker", "j. smith"]),
         (
             (
                 "patient: denies pain. dr. on call. mr angiogram, ms lesion. patient: white male. miss no doses, "
@@ -519,7 +519,7 @@ def test_what_is_said_in_a_conversation_is_no_name():
         "Doctor: Do you smoke?\nPatient: Yes\nDoctor: How much?\nPatient: Two packs a day.\nDoctor: Okay, Mr. "
         "Okonkwo.\nPatient: Thanks"
     )
-    assert [text[s.start : s.end] for s in find_phi([text])[0]] == ["Okonkwo"]
+    assert [text[s.start : s.end] for s in find_phi([text])[0]] == ["Mr. Okonkwo"]
 
 
 @pytest.mark.parametrize(
