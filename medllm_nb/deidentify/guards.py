@@ -298,8 +298,8 @@ def _city_at(text: str, start: int, stop: int | None = None) -> int:
 
 # %% ../../nbs/03_deidentify/guards.ipynb #fac00003
 _NO_CITY_BEHIND = re.compile(
-    r"[ ](?:Heart|heart|Study|study|Trial|trial|criteria|score|scale|protocol|consensus|classification|guidelines?|virus"
-    r"|valve|stentless|brace|therapeutic|stroke|coma|system|rules?|fever|syndrome|County)(?!\p{L})"
+    r"[ ](?:Heart|heart|Study|study|Trial|trial|criteria|score|scale|protocol|consensus|classification|guidelines?"
+    r"|virus|valve|stentless|brace|therapeutic|stroke|coma|system|rules?|fever|syndrome|County)(?!\p{L})"
 )
 
 
