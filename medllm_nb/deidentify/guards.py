@@ -280,12 +280,19 @@ def _state_behind() -> re.Pattern:
 def _is_city(words: str) -> bool:
     "Whether words are a city that is no word of English and of medicine."
     folded = words.lower()
-    if folded in unambiguous_cities() or folded in _SHORT_CITIES:
+    if folded in unambiguous_cities() or folded in _MORE_CITIES:
         return True
     return folded in all_cities() and not any(is_word(w) or w in word_set("eponyms") for w in folded.split())
 
 
-_SHORT_CITIES = frozenset("nyc la dc sf bronx brooklyn queens manhattan harlem flatbush".split())
+_MORE_CITIES = frozenset(  # short names, parts of cities, and cities whose names a dictionary has in lower case
+    (
+        "nyc,la,dc,sf,philly,new york,bronx,the bronx,brooklyn,queens,manhattan,harlem,flatbush,boston,phoenix,buffalo,"
+        "fresno,anchorage,amarillo,flagstaff,roanoke,worcester,geneva,barcelona,bangkok,shanghai,warsaw,berlin,dearborn,"
+        "davenport,lafayette,providence,quebec,saskatoon,tripoli,surrey,york,lakeland,flint,wheeling,chesterfield,berkeley,"
+        "hastings,trier,verdun,cologne,calais,rabat,muscat,nairobi,killeen,bellevue,savannah,chico,modena,arlington"
+    ).split(",")
+)
 _CAPITALIZED = re.compile(r"\p{Lu}[\p{L}\p{M}'’\-]*(?:[ ]\p{Lu}[\p{L}\p{M}'’\-]*){0,2}")
 
 
@@ -346,7 +353,7 @@ def guard_facility(text: str, span: Span) -> Span | None:
     "A place of care or learning with a word that is no English, no medicine, no abbreviation and no month."
     words = [w for w in _NAME_WORD.findall(text, span.start, span.end) if w[0].isupper()]
     telling = [w for w in words if len(w) > 3 and not w.isupper() and not _is_plain(w)]
-    return guard_with_city(text, span) if telling else None
+    return guard_with_city(text, span) if telling or _city_at(text, span.start) else None
 
 
 def guard_ward(text: str, span: Span) -> Span | None:
