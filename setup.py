@@ -18,7 +18,7 @@ setup(
     author=cfg["author"],
     license="Apache-2.0",
     packages=find_packages(include=["medllm_nb", "medllm_nb.*"]),
-    package_data={"": ["data/*", "*.mako"]},
+    package_data={"": ["data/*", "data/*/*", "*.mako"]},
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg["requirements"].split(),
     extras_require={

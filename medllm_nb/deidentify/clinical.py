@@ -8,7 +8,7 @@ __all__ = ['MONTH_BEFORE', 'NUMBER', 'ROAD', 'NO_NAMES', 'WORD', 'NUMBER_OR_LETT
            'PERSON_PHRASES', 'PLACE_PHRASES', 'NO_PERSON', 'ValuePattern', 'ClinicalValuesFile', 'value_patterns',
            'ClinicalValue', 'clinical_values', 'ClinicalNamesFile', 'clinical_name_index', 'people_too', 'ClinicalName',
            'clinical_names', 'is_medicine', 'only_value', 'trim_guess', 'is_medicine_guess', 'body_words',
-           'is_plain_phrase', 'Protected', 'keep_clinical']
+           'is_plain_phrase']
 
 # %% ../../nbs/03_deidentify/clinical.ipynb #4598e81d
 from functools import lru_cache
@@ -113,12 +113,12 @@ WORD = re.compile(r"\p{L}[\p{L}\p{M}&.]*(?:-\p{L}[\p{L}\p{M}]*)*")
 
 
 @lru_cache(1)
-def clinical_name_index() -> dict[str, list[tuple[str, ...]]]:
+def clinical_name_index() -> dict[str, list[list[str]]]:
     "The names of clinical_names.yaml in lower case, as words, by their first word."
     names, index = load_data("deidentify", "clinical_names.yaml", ClinicalNamesFile), {}
     for kind in set(ClinicalNamesFile.model_fields) - NO_NAMES:
         for name in getattr(names, kind):
-            words = tuple(w.rstrip(".").lower() for w in WORD.findall(name))
+            words = [w.rstrip(".").lower() for w in WORD.findall(name)]
             index.setdefault(words[0], []).append(words)
     return index
 
@@ -141,18 +141,18 @@ class ClinicalName(NamedTuple):
 
 def clinical_names(text: str) -> list[ClinicalName]:
     "The names of medicine in a report, the longest at each place."
-    words = [(m.start(), m.end(), re.sub(r"[.]$", "", m.group()).lower()) for m in WORD.finditer(text)]
-    index, found, at = clinical_name_index(), [], 0
-    while at < len(words):
-        following = lambda name: tuple(w[2] for w in words[at : at + len(name)])
-        fits = [name for name in index.get(words[at][2], ()) if following(name) == name]
-        if fits and text[words[at][0]].isupper():
-            length = max(map(len, fits))
-            one = length == 1 and words[at][2] in people_too()
-            found.append(ClinicalName(words[at][0], words[at + length - 1][1], one))
-            at += length
-        else:
-            at += 1
+    words, index = list(WORD.finditer(text)), clinical_name_index()
+    folded = [m.group().rstrip(".").lower() for m in words]
+    found, free = [], 0
+    for at, word in enumerate(folded):
+        names = index.get(word)
+        if not names or at < free or not text[words[at].start()].isupper():
+            continue
+        length = max((len(name) for name in names if folded[at : at + len(name)] == name), default=0)
+        if length:
+            ambiguous = length == 1 and word in people_too()
+            found.append(ClinicalName(words[at].start(), words[at + length - 1].end(), ambiguous))
+            free = at + length
     return found
 
 # %% ../../nbs/03_deidentify/clinical.ipynb #96b5758c
@@ -187,11 +187,11 @@ NUMBER_AT_END = re.compile(r"[\s,;:/#()-]*(?:(?:\d[\d.,/:%-]*|[IVX]{1,4}[a-cA-C]
 NUMBER_AT_START = re.compile(r"^(?:\d[\d.,/:%-]*[\s,;:/()-]+)+")
 
 
-def only_value(text: str, span: Span, values: list[ClinicalValue]) -> bool:
-    "Whether every letter and digit of a finding lies in a value."
-    inside = [v for v in values if v.start < span.end and v.end > span.start]
-    protected = lambda i: any(v.start <= i < v.end for v in inside)
-    return bool(inside) and all(protected(i) for i in range(span.start, span.end) if text[i].isalnum())
+def only_value(text: str, span: Span, protected: bytearray) -> bool:
+    "Whether every letter and digit of a finding lies in a value; `protected` holds 1 for each character of one."
+    if 1 not in protected[span.start : span.end]:
+        return False
+    return all(protected[i] for i in range(span.start, span.end) if text[i].isalnum())
 
 # %% ../../nbs/03_deidentify/clinical.ipynb #8e584d29
 def trim_guess(text: str, span: Span) -> Span | None:
@@ -222,6 +222,7 @@ PLACE_PHRASES = frozenset(
 NO_PERSON = frozenset("none not yes no unknown self present absent na same see above below refused declined".split())
 
 
+@lru_cache(1)
 def body_words() -> frozenset[str]:
     "Words of the body, of examinations and wards, lower case."
     names = load_data("deidentify", "clinical_names.yaml", ClinicalNamesFile)
@@ -248,34 +249,3 @@ def is_plain_phrase(text: str, span: Span, names: list[ClinicalName]) -> bool:
         medicine = all(w.lower() in body_words() or small(w) for w in written)
         return bool(acronym) or medicine or is_medicine_guess(text, span, names)
     return False
-
-# %% ../../nbs/03_deidentify/clinical.ipynb #fe3d4cb0
-class Protected(NamedTuple):
-    "What detectors may keep of their findings, and how often they wanted a value or a name of medicine."
-
-    spans: list[Span]
-    values_kept: int
-    names_kept: int
-
-
-def keep_clinical(text: str, spans: list[Span]) -> Protected:
-    "The findings of all detectors without values, and the guesses without names of medicine and bare numbers."
-    values, names = clinical_values(text), clinical_names(text)
-    kept, values_kept, names_kept = [], 0, 0
-    for span in spans:
-        if only_value(text, span, values):
-            values_kept += 1
-            continue
-        if span.detector not in GUESSING:
-            plain = is_plain_phrase(text, span, names)
-            names_kept += plain
-            kept += [] if plain else [span]
-            continue
-        trimmed = trim_guess(text, span)
-        if trimmed is None:
-            values_kept += 1
-        elif is_medicine_guess(text, trimmed, names):
-            names_kept += 1
-        else:
-            kept.append(trimmed)
-    return Protected(kept, values_kept, names_kept)

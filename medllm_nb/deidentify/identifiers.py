@@ -29,34 +29,43 @@ class Identifier(NamedTuple):
     detector: str = ""
 
 
+_TITLES = re.compile(rf"^(?:(?i:{TITLES})\b\.?\s*)+(?=\p{{L}})")
+
+
 def certain_identifiers(
     text: str,  # a report
     spans: Iterable[Span],  # its PHI
 ) -> list[Identifier]:
-    "The values found with certainty, each once."
-    return list(
-        dict.fromkeys(
-            Identifier(re.sub(r"\s+", " ", text[s.start : s.end]), s.entity, s.detector)
-            for s in spans
-            if s.score >= CERTAIN
-        )
-    )
+    "The values found with certainty, each once; names without their titles."
+    found = {}
+    for s in spans:
+        value = re.sub(r"\s+", " ", text[s.start : s.end])
+        value = _TITLES.sub("", value) if s.entity == "PERSON" else value
+        if s.score >= CERTAIN:
+            found[Identifier(value, s.entity, s.detector)] = True
+    return list(found)
 
 # %% ../../nbs/03_deidentify/identifiers.ipynb #c6e95025
-_NO_PART = re.compile(rf"\b{TITLES}\b\.?|{DEGREES}|\b(?:Jr|Sr|JR|SR|II|III|IV)\b\.?")
+_NO_PART = re.compile(rf"\b(?i:{TITLES})\b\.?|{DEGREES}|\b(?:Jr|Sr|JR|SR|II|III|IV)\b\.?")
 _PART = re.compile(rf"{PARTICLE}*[\p{{L}}\p{{M}}'’`\-]{{2,}}")
+_INITIAL_LAST = re.compile(r"\p{L}{2}[ ]\p{Lu}\.\s*$")
 
 
 def name_parts(
     value: str,  # a person's name, as written
 ) -> tuple[list[str], list[str]]:
-    "Given and last names, without initials, titles and degrees. One word alone is a last name; particles go with it."
+    """Given and last names, without initials, titles and degrees.
+
+    One word alone is a last name, before an initial a given one (`Robert S.`); particles go with the name.
+    """
     value = _NO_PART.sub(" ", value)
     if "," in value:
         last, _, given = value.partition(",")
         if len(_PART.findall(last)) < 4:
             return _PART.findall(given), _PART.findall(last)
     found = _PART.findall(value.replace(",", " "))
+    if _INITIAL_LAST.search(value):
+        return found, []
     return found[:-1], found[-1:]
 
 # %% ../../nbs/03_deidentify/identifiers.ipynb #13a00002

@@ -65,6 +65,8 @@ class LexiconFile(DataFile):
     roads_before: Words
     roads_glued: Words
     roads_after: Words
+    peoples: Words
+    public_nouns: Words
     units: Words
 
 # %% ../../nbs/03_deidentify/lexicon.ipynb #66475571
@@ -228,7 +230,7 @@ def load_spacy(model: str = "en_core_web_sm"):
 # %% ../../nbs/03_deidentify/lexicon.ipynb #9590fd3d-3
 @lru_cache
 def dictionary(model: str = "en_core_web_sm") -> frozenset[str]:
-    "English lemmas, lower case: the WordNet index in the model's lemmatizer; empty for a model without one."
+    "English lemmas and irregular forms, lower case: WordNet's, in the model's lemmatizer; empty without one."
     name = spacy_package(model)
     folder = Path(name) if Path(name).is_dir() else Path(find_spec(name).submodule_search_locations[0])
     tables = [p for depth in ("", "*/") for p in folder.glob(f"{depth}lemmatizer/lookups/lookups.bin")]
@@ -236,8 +238,9 @@ def dictionary(model: str = "en_core_web_sm") -> frozenset[str]:
         return frozenset()
     import srsly
 
-    lemmas = srsly.msgpack_loads(tables[0].read_bytes()).get("lemma_index", {})
-    return frozenset(word for words in lemmas.values() for word in words)
+    read = srsly.msgpack_loads(tables[0].read_bytes())
+    kinds = [kind for table in ("lemma_index", "lemma_exc") for kind in read.get(table, {}).values()]
+    return frozenset(word for words in kinds for word in words)
 
 
 @lru_cache

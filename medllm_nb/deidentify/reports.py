@@ -17,7 +17,8 @@ from typing import Iterable, Literal, NamedTuple
 import regex as re
 
 from ..core import DeidReport, EncryptedCache, EngineParams, Report, Span, StageParams, load_key, map_items
-from .detect import DETECTORS, find_phi, resolve_overlaps, with_initials
+from .decisions import complete_names, resolve_overlaps
+from .detect import DETECTORS, find_phi
 from .identifiers import Identifier, certain_identifiers, find_again
 from .lexicon import clinical_use
 from .surrogates import PatientFacts, dates_with_year, patient_facts, patient_key, surrogate
@@ -116,7 +117,7 @@ def find_together(
     for r, found in zip(reports, spans):
         values = list(dict.fromkeys(known[r.patient_id]))
         merged = resolve_overlaps(found + find_again(r.text, values, model), r.text)
-        out.append((with_initials(r.text, merged), values))
+        out.append((complete_names(r.text, merged), values))
     return out
 
 # %% ../../nbs/03_deidentify/reports.ipynb #692a3a35

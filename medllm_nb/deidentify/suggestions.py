@@ -17,6 +17,7 @@ from medllm_nb.deidentify.lexicon import (
     before_eponym_noun,
     clinical_use,
     common_surnames,
+    common_words,
     countries,
     given_names,
     is_clinical,
@@ -156,18 +157,18 @@ def find_by_spacy(
 
 # %% ../../nbs/03_deidentify/suggestions.ipynb #ede26cc1
 def find_by_rampart(
-    text: str,  # a letter; a report is left to the others
+    text: str,  # a letter: a report is left to the others
     model: str = "en_core_web_sm",  # whose dictionary to use
 ) -> list[Span]:
     "The names and places that Rampart suggests in a letter and words do not speak against."
-    if not is_nonclinical_text(text):
-        return []
     suggested = [
         s.model_copy(update={"start": a + s.start, "end": a + s.end})
         for a, b in chunk_spans(text)
         for s in ask_rampart(text[a:b])
     ]
     inner = lambda s: _INNER_WORD.findall(text[s.start : s.end])
-    clinical = lambda s: any(is_clinical(w) or w.lower() in word_set("eponyms") for w in inner(s))
-    plain = lambda s: bool(inner(s)) and all(w.islower() and is_word(w, model) for w in inner(s))
+    medical = lambda w: is_clinical(w) or w.lower() in word_set("eponyms") | word_set("report_words")
+    clinical = lambda s: any(map(medical, inner(s)))
+    word = lambda w: w.islower() and (is_word(w, model) or w in common_words() and w not in given_names())
+    plain = lambda s: bool(inner(s)) and all(map(word, inner(s)))
     return [s for s in suggested if not clinical(s) and not plain(s)]
