@@ -183,6 +183,7 @@ class WrittenDate(NamedTuple):
     day: int | None
     unit: int | str | None  # of a weekday (0 is Monday), week, quarter, season, holiday
     last: tuple[int | None, int, int] | None  # (year, month, day) of a range's end
+    either: bool  # two figures that may be day and month in either order
     pieces: tuple[tuple[str, int, int], ...]  # (part, start, end) within `written`, in order
 
     def piece(self, part: str) -> str:
@@ -235,18 +236,15 @@ def _year_of(piece: dict[str, str]) -> int | None:
     return year
 
 
-def _in_order(piece: dict[str, str], dotted: bool, day_first: bool | None) -> tuple[int, int]:
-    "(month, day) of two figures; the other way round where they can be read in one way only."
-    a, b = _figure(piece["first"]), _figure(piece["second"])
-    first = dotted if day_first is None else day_first
-    month, day = (b, a) if first else (a, b)
-    return (day, month) if month > 12 else (month, day)
+def _names_in_order(first: str, second: str, day_first: bool) -> dict[str, str]:
+    "Which of two figures is the month; the other one than `day_first` says where only that can be read."
+    month = first if not day_first else second
+    swapped = (_figure(month) > 12) != day_first
+    return {"first": "day", "second": "month"} if swapped else {"first": "month", "second": "day"}
 
 
-def _month_and_day(piece: dict[str, str], year: int | None, dotted: bool, day_first: bool | None):
+def _month_and_day(piece: dict[str, str], year: int | None) -> tuple[int | None, int | None]:
     "(month, day) of the pieces, each None where it is not written."
-    if "first" in piece:
-        return _in_order(piece, dotted, day_first)
     if "yearday" in piece:
         day = date(year, 1, 1) + timedelta(int(piece["yearday"]) - 1)
         return day.month, day.day
@@ -305,11 +303,15 @@ def _read(m: re.Match, forms: tuple[DateForm, ...], day_first: bool | None) -> W
     "The date of a match; None where figures are no day at all, as in 2024-074 of 2023's 999th day."
     form = next(forms[int(name[5:])] for name in m.re.groupindex if name.startswith("form_") and m.start(name) >= 0)
     spans = sorted((*m.span(part), part) for part in PIECES if part in m.re.groupindex and m[part] is not None)
+    either = any(part == "first" for *_, part in spans)
+    if either:
+        dotted = form.order == "day first" or "." in m.string[m.end("first") : m.start("second")]
+        names = _names_in_order(m["first"], m["second"], dotted if day_first is None else day_first)
+        spans = [(start, end, names.get(part, part)) for start, end, part in spans]
     piece = {part: m.string[start:end] for start, end, part in spans}
     year = _year_of(piece)
-    dotted = form.order == "day first" or "first" in piece and "." in m.string[m.end("first") : m.start("second")]
     try:
-        month, day = _month_and_day(piece, year, dotted, day_first)
+        month, day = _month_and_day(piece, year)
     except (OverflowError, ValueError, TypeError):
         return None
     if "week" in piece and "isoday" in piece:
@@ -325,6 +327,7 @@ def _read(m: re.Match, forms: tuple[DateForm, ...], day_first: bool | None) -> W
         day,
         _unit_of(piece),
         _range_end(piece, year, month),
+        either,
         tuple((part, start - m.start(), end - m.start()) for start, end, part in spans),
     )
 
@@ -356,9 +359,8 @@ def possible_days(found: WrittenDate) -> set[date]:
         return {holiday_in(found.unit, found.year)}
     centuries = (found.year % 100 + 1900, found.year % 100 + 2000) if has_short_year(found) else (found.year,)
     orders = [(found.month, found.day)]
-    if found.piece("first"):
-        a, b = _figure(found.piece("first")), _figure(found.piece("second"))
-        orders = [(a, b), (b, a)]
+    if found.either:
+        orders.append((found.day, found.month))
     if found.last:
         orders.append(found.last[1:])
     return {day for year in centuries for month, d in orders if (day := _calendar_day(year, month, d))}
@@ -512,10 +514,9 @@ def day_comes_first(
     dates: Iterable[str],  # of one patient, as written
 ) -> bool | None:
     "Whether dates in numbers name the day first, by those that can be read in one order only; None where none tells."
-    read = [d for w in dates if (d := parse_date(w)) and d.year is not None and d.piece("first")]
-    votes = sum((_figure(d.piece("first")) > 12) - (_figure(d.piece("second")) > 12) for d in read)
-    told = any(max(_figure(d.piece("first")), _figure(d.piece("second"))) > 12 for d in read)
-    return votes > 0 if told else None
+    read = [d for w in dates if (d := parse_date(w)) and d.year is not None and d.either and d.day > 12]
+    votes = sum(1 if [part for part, *_ in d.pieces].index("day") == 0 else -1 for d in read)
+    return votes > 0 if votes else None
 
 # %% ../../nbs/03_deidentify/dates.ipynb #66641d92
 def age_at(born: date, day: date) -> int:
@@ -625,7 +626,7 @@ def _number_like(number: int, like: str, bare: bool) -> str:
 # %% ../../nbs/03_deidentify/dates.ipynb #2371bb2e
 def _is_bare(found: WrittenDate) -> bool:
     "Whether figures under ten are written without a zero; so in a range and beside an ordinal's ending."
-    parts = ("day", "month", "first", "second", "day2")
+    parts = ("day", "month", "day2")
     figures = [found.written[a:b] for part, a, b in found.pieces if part in parts]
     single = any(len(f) == 1 and f.translate(_MISREAD).isdecimal() for f in figures)
     unpadded = found.last and not any(f.startswith("0") for f in figures)
@@ -668,19 +669,11 @@ def _day_word(day: int, like: str) -> str:
     word = date_table().ordinals[day - 1]
     return word.capitalize() if like[0].isupper() else word
 
-
-def _figures(found: WrittenDate, moved: date) -> dict[str, int]:
-    "The moved month and day, each by the name of its place, first or second."
-    first, second = _figure(found.piece("first")), _figure(found.piece("second"))
-    month_first = (first, second) == (found.month, found.day)
-    return dict(zip(("first", "second"), (moved.month, moved.day) if month_first else (moved.day, moved.month)))
-
 # %% ../../nbs/03_deidentify/dates.ipynb #e7c23de0
 def _new_piece(found: WrittenDate, part: str, like: str, moved: date, days: int, behind: str) -> str:
     "One part of the moved date, written as it was."
     bare = _is_bare(found)
-    if part in ("first", "second"):
-        return _number_like(_figures(found, moved)[part], like, bare)
+
     if part in ("week", "isoday") or part == "year" and found.piece("week"):
         year, week, isoday = moved.isocalendar()
         return {"week": f"{week:02}" if len(like) > 1 else str(week), "isoday": str(isoday)}.get(part) or _year_like(
