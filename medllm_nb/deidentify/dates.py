@@ -97,6 +97,7 @@ def _word_lists(table: DateTable) -> dict[str, str]:
     holidays = [re.sub("'", "’", name) for names in table.holidays for name in names]
     return {
         "weekday_any": any_word([*weekdays, *(name.upper() for name in weekdays)]),
+        "weekday_capital": any_word(weekdays),
         "weekday_full": any_word([*full, *(name.upper() for name in full)]),
         "ordinals": any_word(table.ordinals).replace(r"\-", r"[\-\ ]"),
         "holidays": any_word(holidays).replace("’", "['’]?"),
@@ -218,7 +219,10 @@ def _month_number(written: str) -> int:
     if word not in names:
         from difflib import get_close_matches
 
-        word = get_close_matches(word, [n for n in names if names[n][1] == "English"], 1, 0.0)[0]
+        close = get_close_matches(word, sorted(month_words()), 1, 0.8 if len(word) > 4 else 0.6)
+        if not close:
+            raise ValueError(f"{written!r} is no month")
+        word = close[0]
     return names[word][0]
 
 
