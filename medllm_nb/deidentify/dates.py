@@ -49,7 +49,7 @@ class DateTable(DataFile):
     ordinals: Words
     numerals: Words
     seasons: Words
-    eras: dict[str, int]
+    eras: dict[str, date]
     holidays: dict[Spellings, str]
     studies: Words
     events: Words
@@ -59,13 +59,16 @@ class DateTable(DataFile):
     audited: list[DateForm]
 
     def month_names(self) -> dict[str, tuple[int, str, int]]:
-        "(number, language, which of its spellings) of each month's name in lower case; English goes first."
-        found = {}
-        for language, names in self.months.items():
-            for number, spellings in enumerate(names, 1):
-                for place, name in enumerate(spellings):
-                    found.setdefault(name.lower(), (number, language, place))
-        return found
+        "(number, language, which of its spellings) of each month's name, in lower case too; English goes first."
+        named = [
+            (name, (number, language, place))
+            for language, names in self.months.items()
+            for number, spellings in enumerate(names, 1)
+            for place, name in enumerate(spellings)
+        ]
+        english = {name.lower(): entry for name, entry in reversed(named) if entry[1] == "English"}
+        found = english | {name: entry for name, entry in reversed(named) if name.lower() not in english}
+        return {name.lower(): entry for name, entry in reversed(named)} | found
 
 # %% ../../nbs/03_deidentify/dates.ipynb #09e9d29d
 def _month_lists(table: DateTable) -> dict[str, str]:
@@ -229,7 +232,7 @@ def _weekday_number(written: str) -> int:
 def _year_of(piece: dict[str, str]) -> int | None:
     "The year of the pieces; two digits are of 1969 to 2068."
     if "era" in piece:
-        return date_table().eras[piece["era"]] + (1 if piece["erayear"] == "元" else int(piece["erayear"]))
+        return date_table().eras[piece["era"]].year - 1 + (1 if piece["erayear"] == "元" else int(piece["erayear"]))
     year = _figure(piece.get("year", ""))
     if year is not None and len(piece["year"]) == 2:
         year += 1900 if year > 68 else 2000
@@ -316,7 +319,7 @@ def _read(m: re.Match, forms: tuple[DateForm, ...], day_first: bool | None) -> W
         return None
     if "week" in piece and "isoday" in piece:
         full = _iso_day(year, int(piece["week"]), int(piece["isoday"]))
-        month, day = (full.month, full.day) if full else (None, None)
+        year, month, day = (full.year, full.month, full.day) if full else (year, None, None)
     return WrittenDate(
         *m.span(),
         m.group(),
@@ -419,7 +422,7 @@ def iso_value(found: WrittenDate) -> str:
     if found.precision == "weekday":
         return date_table().weekdays[unit][1].upper()
     if found.precision == "week":
-        return f"{year}-W{unit:02}" + (f"-{found.piece('isoday')}" if found.piece("isoday") else "")
+        return f"{found.piece('year')}-W{unit:02}" + (f"-{found.piece('isoday')}" if found.piece("isoday") else "")
     if found.precision == "quarter":
         return f"{year}-Q{unit}" if isinstance(unit, int) else f"{year}-{unit.lower()}"
     if found.precision == "year":
@@ -602,10 +605,13 @@ def month_like(
     month: int,
     like: str,  # another month's name, as written
     behind: str = "",  # what follows it
+    before: str = "",  # what stands before it: a full stop behind the day is German
 ) -> str:
     "The name of a month in the language, the length and the case of another; May is long before a blank."
-    names = _month_names()
-    _, language, place = names.get(like.lower().rstrip("."), (0, "English", 0))
+    names, word = _month_names(), like.rstrip(".")
+    _, language, place = names.get(word) or names.get(word.lower()) or (0, "English", 0)
+    if language == "English" and re.search(r"\d\. $", before):
+        language = "German"
     place = place if like.lower() != "may" else int(not behind.startswith((" ", "\n", ",")) and len(behind) > 0)
     spellings = date_table().months[language][month - 1]
     return _cased(spellings[min(place, 1) if len(spellings) > 1 else 0], like)
@@ -647,8 +653,8 @@ def _weekday_like(found: WrittenDate, like: str, days: int) -> str:
 
 def _era_of(day: date) -> tuple[str, int]:
     eras = date_table().eras
-    name = max((n for n in eras if eras[n] < day.year), key=lambda n: eras[n], default=min(eras, key=eras.get))
-    return name, day.year - eras[name]
+    name = max((n for n in eras if eras[n] <= day), key=eras.get, default=min(eras, key=eras.get))
+    return name, day.year - eras[name].year + 1
 
 # %% ../../nbs/03_deidentify/dates.ipynb #77fb723c
 def _quarter_like(moved: date, like: str, unit: int | str) -> str:
@@ -681,7 +687,8 @@ def _new_piece(found: WrittenDate, part: str, like: str, moved: date, days: int,
         )
     if part == "month":
         named = _figure(like) is None
-        return month_like(moved.month, like, behind) if named else _number_like(moved.month, like, bare)
+        before = found.written[: found.written.find(like)]
+        return month_like(moved.month, like, behind, before) if named else _number_like(moved.month, like, bare)
     writers = {
         "era": lambda: _era_of(moved)[0],
         "erayear": lambda: str(_era_of(moved)[1]),
