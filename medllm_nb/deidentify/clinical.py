@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['MONTH_BEFORE', 'NUMBER', 'ROAD', 'NO_NAMES', 'WORD', 'NUMBER_OR_LETTER', 'NUMBERED', 'NOUNS', 'TESTED', 'CUES',
            'CLINICAL_CUE', 'PERSON_BEFORE', 'DEGREE_BEHIND', 'BESIDE', 'GUESSING', 'NUMBER_AT_END', 'NUMBER_AT_START',
-           'PERSON_PHRASES', 'PLACE_PHRASES', 'NO_PERSON', 'ValuePattern', 'ClinicalValuesFile', 'value_patterns',
-           'ClinicalValue', 'clinical_values', 'ClinicalNamesFile', 'clinical_name_index', 'people_too', 'ClinicalName',
-           'clinical_names', 'is_medicine', 'only_value', 'trim_guess', 'is_medicine_guess', 'body_words',
+           'DOSE_BEHIND', 'NAMED_FORM', 'PERSON_PHRASES', 'PLACE_PHRASES', 'NO_PERSON', 'ValuePattern',
+           'ClinicalValuesFile', 'value_patterns', 'ClinicalValue', 'clinical_values', 'ClinicalNamesFile',
+           'clinical_name_index', 'people_too', 'ClinicalName', 'clinical_names', 'is_medicine', 'only_value',
+           'trim_guess', 'part_of_medicine', 'is_dosed', 'is_medicine_guess', 'body_words', 'is_of_the_body',
            'is_plain_phrase']
 
 # %% ../../nbs/03_deidentify/clinical.ipynb #4598e81d
@@ -164,7 +165,7 @@ CUES = r"s/p|post|after|prior|underwent|modified|anti|bilateral|left|right|with 
 CLINICAL_CUE = re.compile(rf"(?i)(?:\b(?:{CUES})[ -]+)$")
 PERSON_BEFORE = re.compile(r"(?:\b\p{Lu}\.|\b(?:Dr|Mr|Mrs|Ms|Prof|Miss)\.?)[ ]*$")
 DEGREE_BEHIND = re.compile(r",?[ ]+(?:MD|M\.D\.|DO|D\.O\.|RN|NP|PA-C|PhD|MBBS|FRCR|FACR)\b")
-BESIDE = re.compile(r"(?:['’]s)?[,;/]?[ ]*(?:and |with |or )?[ ]*$")
+BESIDE = re.compile(r"(?:['’]s)?[ ]?[(]?[,;/]?[ ]*(?:and |with |or )?[ ]*$")
 
 
 def is_medicine(text: str, name: ClinicalName, names: list[ClinicalName]) -> bool:
@@ -204,6 +205,25 @@ def trim_guess(text: str, span: Span) -> Span | None:
     return span.model_copy(update={"start": start, "end": end})
 
 
+def part_of_medicine(text: str, span: Span, names: list[ClinicalName]) -> bool:
+    "Whether a longer name of medicine holds the finding: `Contin` of MS Contin, `Mary Joseph` of Sister Mary Joseph."
+    return any(
+        n.start <= span.start and span.end <= n.end and " " in text[n.start : n.end] and is_medicine(text, n, names)
+        for n in names
+    )
+
+
+DOSE_BEHIND = re.compile(r"(?:[ ](?:ER|XR|SR|CR|LA|XL|IR|EC|HCl|HCL|ODT|DR))?[ ]?\d")
+NAMED_FORM = re.compile(r"(?:[ ](?:ER|XR|SR|CR|LA|XL|IR|HCl|HCL|ODT|RT))$|^[Aa]nti-")
+
+
+def is_dosed(text: str, span: Span, protected: bytearray) -> bool:
+    "Whether a dose follows the guess, or its own words are a drug's form or an antibody: it is no name then."
+    dose = DOSE_BEHIND.match(text, span.end)
+    dosed = bool(dose) and bool(protected[dose.end() - 1])
+    return dosed or bool(NAMED_FORM.search(text[span.start : span.end]))
+
+
 def is_medicine_guess(text: str, span: Span, names: list[ClinicalName]) -> bool:
     "Whether all words of a guess are names of medicine, or words between them."
     meant = [n for n in names if n.start < span.end and n.end > span.start and is_medicine(text, n, names)]
@@ -229,6 +249,16 @@ def body_words() -> frozenset[str]:
     return frozenset(w.lower() for w in names.body_and_ward_words)
 
 
+def is_of_the_body(
+    words: list[str],  # lower case
+) -> bool:
+    "Whether several plain words name a part of the body, a ward or an examination; no usual given name is among them."
+    known = body_words() | word_set("report_words")
+    if len(words) < 2 or not any(w in known for w in words) or any(w in given_names() for w in words):
+        return False
+    return all(len(w) < 4 or w in known or is_word(w) for w in words)
+
+
 def is_plain_phrase(text: str, span: Span, names: list[ClinicalName]) -> bool:
     "Whether the words of a rule's finding show that it is no person and no place."
     written = [w.rstrip(".") for w in WORD.findall(text[span.start : span.end])]
@@ -240,6 +270,8 @@ def is_plain_phrase(text: str, span: Span, names: list[ClinicalName]) -> bool:
         capitals = re.search(r"\bM[RS]\s+$|\bM[rs]\s+$", text[max(0, span.start - 4) : span.start])
         if behind_title and not capitals:
             return False
+        if is_of_the_body(words):
+            return True
         borne = lambda w: w in people_too() or w in given_names() or w in word_set("eponyms") or len(w) == 1
         plain = all(is_word(w) and not borne(w) for w in words)
         return all(w in NO_PERSON for w in words) or plain and (len(words) > 1 or behind_title)

@@ -13,7 +13,16 @@ from typing import Iterable
 import regex as re
 
 from ..core import Span
-from .clinical import GUESSING, is_medicine_guess, is_plain_phrase, only_value, trim_guess
+from medllm_nb.deidentify.clinical import (
+    GUESSING,
+    is_dosed,
+    is_medicine_guess,
+    is_of_the_body,
+    is_plain_phrase,
+    only_value,
+    part_of_medicine,
+    trim_guess,
+)
 from .gazetteer import is_no_name
 from .identifiers import CERTAIN, certain_identifiers, find_again
 from .lexicon import clinical_use, countries, given_names, is_clinical, is_word, word_set
@@ -39,10 +48,18 @@ def drop_bare_numbers(report: Prepared, spans: list[Span], model: str = "en_core
     return [s for s in trimmed if s]
 
 
+def _means_medicine(report: Prepared, span: Span) -> bool:
+    "Whether a finding is a name of medicine."
+    if part_of_medicine(report.text, span, report.names):
+        return True
+    if span.detector not in GUESSING:
+        return False
+    return is_medicine_guess(report.text, span, report.names) or is_dosed(report.text, span, report.protected)
+
+
 def drop_medicine(report: Prepared, spans: list[Span], model: str = "en_core_web_sm") -> list[Span]:
-    "The findings without guesses at names of medicine."
-    medicine = lambda s: s.detector in GUESSING and is_medicine_guess(report.text, s, report.names)
-    return [s for s in spans if not medicine(s)]
+    "The findings without names of medicine: guesses at one, and parts of a longer one."
+    return [s for s in spans if not _means_medicine(report, s)]
 
 
 def drop_plain_words(report: Prepared, spans: list[Span], model: str = "en_core_web_sm") -> list[Span]:
@@ -78,11 +95,13 @@ _DIRECTION = re.compile(r"(?i)(?:north|south|east|west)(?:ern|east|west)?|centra
 def names_nobody(
     value: str,  # a guess
 ) -> bool:
-    "Whether no word of a guess names anybody: a people, a country, an abbreviation, a law, a holiday."
+    "Whether no word of a guess names anybody: a people, a country, an abbreviation, a law, a holiday, the body."
     words = INNER_WORD.findall(value)
     if " ".join(w.lower() for w in words if not _DIRECTION.fullmatch(w)) in countries():
         return True
     if len(words) > 1 and words[-1].lower() in word_set("public_nouns") and all(map(is_word, words)):
+        return True
+    if is_of_the_body([w.lower() for w in words]):
         return True
     return all(w.lower() in word_set("peoples") or is_no_name(w, w.lower()) for w in words)
 

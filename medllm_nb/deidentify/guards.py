@@ -5,7 +5,9 @@
 # %% auto #0
 __all__ = ['GUARDS', 'is_dialogue', 'guard_initials', 'guard_person', 'guard_labeled_person', 'guard_related_person',
            'guard_relative', 'guard_lowercase_name', 'guard_address', 'guard_between_numbers', 'guard_uncommon_words',
-           'guard_town', 'guard_partners', 'guard_company', 'guard_institution']
+           'guard_town', 'guard_partners', 'guard_company', 'guard_institution', 'could_be_name', 'guard_likely_name',
+           'guard_likely_full_name', 'guard_role_name', 'guard_typist', 'guard_message_name', 'guard_last_name',
+           'guard_last_first']
 
 # %% ../../nbs/03_deidentify/guards.ipynb #d3fb557f
 from functools import lru_cache
@@ -23,6 +25,7 @@ from medllm_nb.deidentify.lexicon import (
     is_clinical,
     is_nonclinical_text,
     is_word,
+    stems,
     stop_words,
     unambiguous_given_names,
     word_set,
@@ -261,6 +264,82 @@ def guard_institution(text: str, span: Span) -> Span | None:
         return None
     return span.model_copy(update={"start": start})
 
+# %% ../../nbs/03_deidentify/guards.ipynb #gpl0c001
+_INITIAL_LAST = re.compile(r"\p{L}{2}[ ]\p{Lu}\.$")
+_VOWEL = re.compile(r"[aeiouyäöüáéíóúàèêâôîåøæ]")
+
+
+@lru_cache(maxsize=50_000)
+def could_be_name(
+    word: str,  # as written
+) -> bool:
+    "Whether a word is a name by the lists, or is no word that a dictionary or medicine knows."
+    folded = word.lower().strip(".'’-")
+    if is_clinical(folded) or folded in word_set("labels") or folded in stop_words() or folded in word_set("peoples"):
+        return False
+    if folded in unambiguous_given_names() or folded in common_surnames():
+        return True
+    plain = not common_words().isdisjoint(stems(folded))  # WordNet, which is_word asks, has people in small letters too
+    return not plain and len(folded) > 2 and bool(_VOWEL.search(folded))
+
+
+def guard_likely_name(text: str, span: Span) -> Span | None:
+    "Words that could all be parts of a name, or that follow a given name; initials and small words do not count."
+    value = text[span.start : span.end]
+    words = [w for w in _NAME_WORD.findall(value) if len(w) > 2 and w[0].isupper()]
+    if not words or not all(could_be_name(w) or w.lower() in word_set("eponyms") or _named(w) for w in words):
+        return None
+    before_initial = bool(_INITIAL_LAST.search(value)) and not any(map(is_clinical, words))
+    return span if before_initial or any(map(could_be_name, words)) else None
+
+# %% ../../nbs/03_deidentify/guards.ipynb #gpl0c002
+def guard_likely_full_name(text: str, span: Span) -> Span | None:
+    "Two words in small letters, one of which lists know as a name and neither of which is a plain word."
+    words = _NAME_WORD.findall(text[span.start : span.end])
+    known = [w for w in words if w in unambiguous_given_names() or _named(w) and not is_word(w)]
+    return span if known and all(map(could_be_name, words)) else None
+
+
+_BODY_SIDES = frozenset("hip knee eye arm leg foot hand shoulder ankle view chest lateral upper lower lung".split())
+
+
+def guard_role_name(text: str, span: Span) -> Span | None:
+    "A name behind a role: in mixed case any word that is neither clinical nor of the body."
+    words = [w.lower() for w in _NAME_WORD.findall(text[span.start : span.end]) if len(w) > 1]
+    if not words or any(is_clinical(w) and w not in given_names() or w in _BODY_SIDES for w in words):
+        return None
+    nurse = text[max(0, span.start - 6) : span.start] == "Nurse "
+    return span if nurse and len(words) == 1 else guard_likely_name(text, span)
+
+
+def guard_typist(text: str, span: Span) -> Span | None:
+    "Small letters that are no word."
+    value = text[span.start : span.end]
+    return None if value in stop_words() or value in ("her", "him", "you", "rn", "md") else span
+
+# %% ../../nbs/03_deidentify/guards.ipynb #gpl0c003
+def guard_message_name(text: str, span: Span) -> Span | None:
+    "Fields of a name: all but those with circumflexes are; of these one part must be a name, none a plain word."
+    value = text[span.start : span.end]
+    if "^" not in value:
+        return span
+    parts = [p for p in value.split("^") if len(p) > 1]
+    return span if all(could_be_name(p) or _named(p) for p in parts) and any(map(could_be_name, parts)) else None
+
+
+def guard_last_name(text: str, span: Span) -> Span | None:
+    "A last name alone: a usual one, or a word that nobody knows."
+    word = _NAME_WORD.findall(text[span.start : span.end])[-1]
+    return span if could_be_name(word) and not word.isupper() else None
+
+
+def guard_last_first(text: str, span: Span) -> Span | None:
+    "LAST, FIRST in capitals: the second is a given name, and the first no plain word unless it is a last name too."
+    last, first = _NAME_WORD.findall(text[span.start : span.end])[:2]
+    given = first.lower() in given_names() and (first.lower() in unambiguous_given_names() or _named(last))
+    known = _named(last) or last.lower() in word_set("eponyms") or could_be_name(last)
+    return span if given and known else None
+
 # %% ../../nbs/03_deidentify/guards.ipynb #c9551512
 _ALL = (
     guard_initials,
@@ -276,5 +355,12 @@ _ALL = (
     guard_partners,
     guard_company,
     guard_institution,
+    guard_likely_name,
+    guard_likely_full_name,
+    guard_role_name,
+    guard_typist,
+    guard_message_name,
+    guard_last_name,
+    guard_last_first,
 )
 GUARDS: dict[str, Callable[[str, Span], Span | None]] = {f.__name__.removeprefix("guard_"): f for f in _ALL}

@@ -6,7 +6,8 @@
 __all__ = ['LEXICON', 'Words', 'CLINICAL_SHARE', 'LexiconFile', 'lexicon_entries', 'word_set', 'all_given_names',
            'all_last_names', 'all_cities', 'large_cities', 'common_surnames', 'given_names', 'unambiguous_given_names',
            'countries', 'common_words', 'unambiguous_cities', 'spacy_package', 'load_spacy', 'dictionary', 'stop_words',
-           'clinical_allow_list', 'is_clinical', 'is_word', 'before_eponym_noun', 'clinical_use', 'is_nonclinical_text']
+           'clinical_allow_list', 'is_clinical', 'stems', 'is_word', 'before_eponym_noun', 'clinical_use',
+           'is_nonclinical_text']
 
 # %% ../../nbs/03_deidentify/lexicon.ipynb #476c7b1c
 import runpy
@@ -279,7 +280,7 @@ def is_clinical(
     return word in clinical_allow_list() or bool(_clinical_ending().search(word))
 
 # %% ../../nbs/03_deidentify/lexicon.ipynb #64c4c2ec
-def _stems(word: str) -> set[str]:
+def stems(word: str) -> set[str]:
     "A word in lower case, and what it may be an inflection of."
     cut = {word.removesuffix(ending) for ending in ("s", "es", "ed", "d", "ing", "ly")}
     return cut | {word, word.removesuffix("ing") + "e", re.sub("ies$", "y", word), re.sub("ied$", "y", word)}
@@ -295,7 +296,7 @@ def is_word(
     if is_clinical(word):
         return True
     known = dictionary(model)
-    return not known.isdisjoint(_stems(word)) or all(part in known for part in word.split("-"))
+    return not known.isdisjoint(stems(word)) or all(part in known for part in word.split("-"))
 
 # %% ../../nbs/03_deidentify/lexicon.ipynb #9590fd3d-5
 @lru_cache

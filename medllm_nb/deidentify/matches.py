@@ -13,6 +13,7 @@ import regex as re
 from ..core import Span
 from .dates import find_date_spans
 from .lexicon import all_cities, is_nonclinical_text, is_word
+from .recognizers import guarded, phi_rules
 from medllm_nb.deidentify.rules import (
     PhiRule,
     address_end,
@@ -131,6 +132,8 @@ def find_by_rules(
 ) -> list[Span]:
     "What the patterns, the grammar of dates and the checksums find; spans may overlap."
     found, letter = places_with_code(text) + find_date_spans(text), is_nonclinical_text(text)
+    for rule in phi_rules(("people",)).values():
+        found += [s for span in apply_rules(text, [rule]) if (s := guarded(text, span, rule))]
     for span in apply_rules(text, _all_rules()):
         if span.detector not in NONCLINICAL_RULES or letter:
             found += _whole_address(text, span, letter)

@@ -97,7 +97,7 @@ def shared_part(name: str) -> str | None:
     return spell_list(lexicon_entries(name), spelling) if spelling and name in LexiconFile.model_fields else None
 
 # %% ../../nbs/03_deidentify/patterns.ipynb #c87d6610
-_PART = re.compile(r"(?<!\?P?|\\)<([a-z_0-9]+)>")
+_PART = re.compile(r"(?<!\(\?P?)<([a-z_0-9]+)>")
 
 
 def insert_parts(

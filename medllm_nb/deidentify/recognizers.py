@@ -107,7 +107,7 @@ class RecognizersFile(DataFile):
         return self
 
 # %% ../../nbs/03_deidentify/recognizers.ipynb #9101e16d
-KINDS = ("names",)  # the files
+KINDS = ("names", "people")  # the files
 
 
 def _read(kind: str) -> RecognizersFile:

@@ -128,15 +128,16 @@ def test_dates_with_and_without_a_year_of_a_report_move_by_the_same_days():
 
 
 NO_DATES = """
-32 3/7 weeks gestation, 38 4/7 weeks|at 24 2/7 week gestation|Give 1/2 NS at 75 mL/h|3/4 tab daily|Percocet 5/325 q6h
-Disc bulge L4/5, C5-6, T11/12, S1|ABI 0.9/1.1|CN 2-12 intact|11/12 nodes positive|3/17 cores positive|HR 60-72|12-14 Fr
-Seen by 3 of 5/6 consultants|on 1/4 strength Dakin|Scored 12/20 on admission|pain 10/10 since surgery|strength 5/5
-until 10/10 pain|from 9/12 at baseline|reflexes 2/4|murmur 2/6 on exam|BP 120/80, 110/70 on admission
-visual acuity 20/40|GCS 14/15|MMSE 28/30|version 3.14.24|v1.2.10|software 10.12.21|lot 3-14-24A|pH 7.21/68/55/27/88%|O2 2-3 L|Apgars 8/9
-titer 1:320|1.5 x 2.0 x 3.1 cm|ICD 250.00|grade 2/3 chondromalacia|doses 2/3 given|injection 2/3 of series|POD 3, day 14
-cycle 3/6 of FOLFOX|teeth 3-14|Hepatitis B vaccine 2/3|seen 2/3 times|CT 3-4 mm nodule|echo 2-3 mm|MAR 3 doses held
-OCT 2 shows edema|SEP 20 msec|Dec 20 mg|may 3 to 5 times|march in place|he may 2 times|every Monday|Mondays
-Sat 98% on RA|the third toe; on the 5th toe|on the 3rd of three tries|the second of two stents|first of all|had a fall in 2023
+32 3/7 weeks gestation, 38 4/7 weeks|at 24 2/7 week gestation|Give 1/2 NS at 75 mL/h|3/4 tab daily
+Percocet 5/325 q6h|Disc bulge L4/5, C5-6, T11/12, S1|ABI 0.9/1.1|CN 2-12 intact|11/12 nodes positive
+3/17 cores positive|HR 60-72|12-14 Fr|Seen by 3 of 5/6 consultants|on 1/4 strength Dakin|Scored 12/20 on admission
+pain 10/10 since surgery|strength 5/5|until 10/10 pain|from 9/12 at baseline|reflexes 2/4|murmur 2/6 on exam
+BP 120/80, 110/70 on admission|visual acuity 20/40|GCS 14/15|MMSE 28/30|version 3.14.24|v1.2.10|software 10.12.21
+lot 3-14-24A|pH 7.21/68/55/27/88%|O2 2-3 L|Apgars 8/9|titer 1:320|1.5 x 2.0 x 3.1 cm|ICD 250.00
+grade 2/3 chondromalacia|doses 2/3 given|injection 2/3 of series|POD 3, day 14|cycle 3/6 of FOLFOX|teeth 3-14
+Hepatitis B vaccine 2/3|seen 2/3 times|CT 3-4 mm nodule|echo 2-3 mm|MAR 3 doses held|OCT 2 shows edema|SEP 20 msec
+Dec 20 mg|may 3 to 5 times|march in place|he may 2 times|every Monday|Mondays|Sat 98% on RA
+the third toe; on the 5th toe|on the 3rd of three tries|the second of two stents|first of all|had a fall in 2023
 """.strip().replace("\n", "|")
 
 
