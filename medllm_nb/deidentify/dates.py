@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Spellings', 'IsoValue', 'Styles', 'PIECES', 'STYLED_DAY', 'DateForm', 'DateTable', 'all_fragments', 'date_table',
            'month_words', 'DateGrammar', 'date_grammar', 'WrittenDate', 'holiday_in', 'has_short_year', 'possible_days',
-           'find_dates', 'find_date_spans', 'parse_date', 'iso_value', 'example_faults', 'in_nearest_year',
+           'find_dates', 'find_date_spans', 'parse_date', 'iso_value', 'date_faults', 'in_nearest_year',
            'in_nearest_month', 'day_of', 'last_day_of', 'day_comes_first', 'age_at', 'with_century', 'moved_day',
            'moved_month', 'moved_date', 'month_like', 'shift_found', 'shift_date', 'same_date', 'in_all_styles']
 
@@ -304,6 +304,13 @@ def _range_end(piece: dict[str, str], year: int | None, month: int | None) -> tu
     return year, month, _figure(piece["day2"])
 
 
+def _iso_day(year: int, week: int, day: int) -> date | None:
+    try:
+        return date.fromisocalendar(year, week, day)
+    except ValueError:
+        return None
+
+# %% ../../nbs/03_deidentify/dates.ipynb #d00dfef0
 def _read(m: re.Match, forms: tuple[DateForm, ...], day_first: bool | None) -> WrittenDate | None:
     "The date of a match; None where figures are no day at all, as in 2024-074 of 2023's 999th day."
     form = next(forms[int(name[5:])] for name in m.re.groupindex if name.startswith("form_") and m.start(name) >= 0)
@@ -335,13 +342,6 @@ def _read(m: re.Match, forms: tuple[DateForm, ...], day_first: bool | None) -> W
         either,
         tuple((part, start - m.start(), end - m.start()) for start, end, part in spans),
     )
-
-
-def _iso_day(year: int, week: int, day: int) -> date | None:
-    try:
-        return date.fromisocalendar(year, week, day)
-    except ValueError:
-        return None
 
 # %% ../../nbs/03_deidentify/dates.ipynb #d00dfee3
 def has_short_year(found: WrittenDate) -> bool:
@@ -388,7 +388,7 @@ def find_dates(
             at = read.end
     return found
 
-
+# %% ../../nbs/03_deidentify/dates.ipynb #d00dfef1
 def find_date_spans(
     text: str,  # a report
 ) -> list[Span]:
@@ -436,7 +436,7 @@ def iso_value(found: WrittenDate) -> str:
     return f"{head}-{month:02}" + (f"-{day:02}" if day else "") + end
 
 # %% ../../nbs/03_deidentify/dates.ipynb #49392cdf
-def example_faults() -> list[str]:
+def date_faults() -> list[str]:
     "What the examples of dates.yaml ask for and the grammar does not do."
     faults = []
     for form in (*date_table().forms, *date_table().audited):

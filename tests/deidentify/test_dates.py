@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medllm_nb.deidentify import find_dates, find_phi, parse_date, possible_days, same_date, shift_date
-from medllm_nb.deidentify.dates import date_table, day_of, example_faults, iso_value
+from medllm_nb.deidentify.dates import date_table, day_of, date_faults, iso_value
 from medllm_nb.deidentify.reports import replace_phi
 from medllm_nb.deidentify.surrogates import keyed_random
 
@@ -48,7 +48,7 @@ DAYS = st.dates(date(1971, 1, 1), date(2035, 1, 1))
 
 
 def test_the_examples_of_the_table_hold():
-    assert example_faults() == []
+    assert date_faults() == []
 
 
 @pytest.mark.parametrize("form", FORMS)
