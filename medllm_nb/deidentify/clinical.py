@@ -5,11 +5,10 @@
 # %% auto #0
 __all__ = ['MONTH_BEFORE', 'NUMBER', 'ROAD', 'NO_NAMES', 'WORD', 'NUMBER_OR_LETTER', 'NUMBERED', 'NOUNS', 'TESTED', 'CUES',
            'CLINICAL_CUE', 'PERSON_BEFORE', 'DEGREE_BEHIND', 'BESIDE', 'GUESSING', 'NUMBER_AT_END', 'NUMBER_AT_START',
-           'DOSE_BEHIND', 'NAMED_FORM', 'PERSON_PHRASES', 'PLACE_PHRASES', 'NO_PERSON', 'ValuePattern',
-           'ClinicalValuesFile', 'value_patterns', 'ClinicalValue', 'clinical_values', 'ClinicalNamesFile',
-           'clinical_name_index', 'people_too', 'ClinicalName', 'clinical_names', 'is_medicine', 'only_value',
-           'trim_guess', 'part_of_medicine', 'is_dosed', 'is_medicine_guess', 'body_words', 'is_of_the_body',
-           'is_plain_phrase']
+           'DOSE_BEHIND', 'NAMED_FORM', 'NO_PERSON', 'ValuePattern', 'ClinicalValuesFile', 'value_patterns',
+           'ClinicalValue', 'clinical_values', 'ClinicalNamesFile', 'clinical_name_index', 'people_too', 'ClinicalName',
+           'clinical_names', 'is_medicine', 'only_value', 'trim_guess', 'part_of_medicine', 'is_dosed',
+           'is_medicine_guess', 'body_words', 'is_of_the_body', 'is_plain_phrase']
 
 # %% ../../nbs/03_deidentify/clinical.ipynb #4598e81d
 from functools import lru_cache
@@ -20,6 +19,7 @@ from pydantic import Field, model_validator
 
 from ..core import DataFile, Span, lab_tests, load_data
 from .lexicon import Words, given_names, is_word, word_set
+from .recognizers import has_key
 
 # %% ../../nbs/03_deidentify/clinical.ipynb #338f3bbe
 MONTH_BEFORE = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec)(?:[a-z]{1,6})?"
@@ -213,8 +213,8 @@ def part_of_medicine(text: str, span: Span, names: list[ClinicalName]) -> bool:
     )
 
 
-DOSE_BEHIND = re.compile(r"(?:[ ](?:ER|XR|SR|CR|LA|XL|IR|EC|HCl|HCL|ODT|DR))?[ ]?\d")
-NAMED_FORM = re.compile(r"(?:[ ](?:ER|XR|SR|CR|LA|XL|IR|HCl|HCL|ODT|RT))$|^[Aa]nti-")
+DOSE_BEHIND = re.compile(r"(?:[ ](?:ER|XR|SR|CR|LA|XL|IR|EC|HCl|HCL|ODT|DR|gtt|drip|infusion)(?:[ ]at)?)?[ ]?\d")
+NAMED_FORM = re.compile(r"(?:[ ](?:ER|XR|SR|CR|LA|XL|IR|HCl|HCL|ODT|RT|gtt|drip))$|^[Aa]nti-")
 
 
 def is_dosed(text: str, span: Span, protected: bytearray) -> bool:
@@ -228,17 +228,11 @@ def is_medicine_guess(text: str, span: Span, names: list[ClinicalName]) -> bool:
     "Whether all words of a guess are names of medicine, or words between them."
     meant = [n for n in names if n.start < span.end and n.end > span.start and is_medicine(text, n, names)]
     inside = lambda m: any(n.start <= m.start() < n.end for n in meant)
-    rest = [m for m in WORD.finditer(text, span.start, span.end) if not inside(m)]
-    return bool(meant) and all(m.group()[0].islower() or len(m.group()) == 1 for m in rest)
+    rest = [m.group() for m in WORD.finditer(text, span.start, span.end) if not inside(m)]
+    plain = lambda w: w[0].islower() or len(w) == 1 or is_word(w) and w.lower() not in people_too()  # Started Mounjaro
+    return bool(meant) and all(map(plain, rest))
 
 # %% ../../nbs/03_deidentify/clinical.ipynb #48a16863
-PERSON_PHRASES = frozenset(
-    "name behind a label,name below a label,name in a sentence,name behind a verb,name behind a title,"
-    "name before a degree,name before a birth date".split(",")
-)
-PLACE_PHRASES = frozenset(
-    "address,city and state,institution,institution behind a label,employer,company,street corner".split(",")
-)
 NO_PERSON = frozenset("none not yes no unknown self present absent na same see above below refused declined".split())
 
 
@@ -265,8 +259,8 @@ def is_plain_phrase(text: str, span: Span, names: list[ClinicalName]) -> bool:
     words = [w.lower() for w in written]
     if not words:
         return False
-    if span.detector in PERSON_PHRASES:
-        behind_title = span.detector == "name behind a title"
+    if has_key(span.detector, "phrase: name") or has_key(span.detector, "phrase: titled name"):
+        behind_title = has_key(span.detector, "phrase: titled name")
         capitals = re.search(r"\bM[RS]\s+$|\bM[rs]\s+$", text[max(0, span.start - 4) : span.start])
         if behind_title and not capitals:
             return False
@@ -275,8 +269,10 @@ def is_plain_phrase(text: str, span: Span, names: list[ClinicalName]) -> bool:
         borne = lambda w: w in people_too() or w in given_names() or w in word_set("eponyms") or len(w) == 1
         plain = all(is_word(w) and not borne(w) for w in words)
         return all(w in NO_PERSON for w in words) or plain and (len(words) > 1 or behind_title)
-    if span.detector in PLACE_PHRASES:
-        acronym = span.detector == "employer" and re.fullmatch(r"[A-Z]{2,4}", text[span.start : span.end])
+    if has_key(span.detector, "phrase: place") or has_key(span.detector, "phrase: employer"):
+        acronym = has_key(span.detector, "phrase: employer") and re.fullmatch(
+            r"[A-Z]{2,4}", text[span.start : span.end]
+        )
         small = lambda w: w.islower() or len(w) <= 2  # of, and, a state
         medicine = all(w.lower() in body_words() or small(w) for w in written)
         return bool(acronym) or medicine or is_medicine_guess(text, span, names)

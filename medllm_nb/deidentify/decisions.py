@@ -27,10 +27,32 @@ from .gazetteer import is_no_name
 from .identifiers import CERTAIN, certain_identifiers, find_again
 from .lexicon import clinical_use, countries, given_names, is_clinical, is_word, word_set
 from .prepared import Prepared, prepare
-from .rules import DEGREES, RELATIONS, TITLES
+from .patterns import pattern_part
+from .recognizers import has_key
 from .suggestions import filter_ner_span
 
 INNER_WORD = re.compile(r"[\p{L}\p{M}'’\-]+")
+
+# %% ../../nbs/03_deidentify/decisions.ipynb #0bb629f7
+def _free_runs(start: int, end: int, taken: bytearray) -> list[tuple[int, int]]:
+    "The stretches from start to end that are not yet taken."
+    runs, at = [], start
+    while (at := taken.find(0, at, end)) >= 0:
+        stop = taken.find(1, at, end)
+        runs.append((at, end if stop < 0 else stop))
+        at = runs[-1][1]
+    return runs
+
+
+_EDGES = " \t\n,.;:()-|"
+
+
+def _remainder(text: str, start: int, end: int) -> tuple[int, int] | None:
+    "A stretch without blanks and punctuation at its edges; None where neither letter nor digit is left."
+    piece = text[start:end]
+    if not re.search(r"[\p{L}\d]", piece):
+        return None
+    return start + len(piece) - len(piece.lstrip(_EDGES)), end - len(piece) + len(piece.rstrip(_EDGES))
 
 # %% ../../nbs/03_deidentify/decisions.ipynb #203189e9
 def keep_values(
@@ -38,8 +60,17 @@ def keep_values(
     spans: list[Span],
     model: str = "en_core_web_sm",  # unused; all steps take the same
 ) -> list[Span]:
-    "The findings that do not lie in a clinical value."
-    return [s for s in spans if not only_value(report.text, s, report.protected)]
+    "The findings that do not lie in a clinical value; uncertain ones that overlap one, without the value's part."
+    out = []
+    for s in spans:
+        if only_value(report.text, s, report.protected):
+            continue
+        inside = range(s.start, s.end) if s.score < CERTAIN else ()
+        touched = any(report.protected[i] and report.text[i].isdigit() for i in inside)
+        runs = _free_runs(s.start, s.end, report.protected) if touched else [(s.start, s.end)]
+        places = [_remainder(report.text, *run) for run in runs] if touched else runs
+        out += [s.model_copy(update={"start": p[0], "end": p[1]}) for p in places if p]
+    return out
 
 
 def drop_bare_numbers(report: Prepared, spans: list[Span], model: str = "en_core_web_sm") -> list[Span]:
@@ -68,7 +99,7 @@ def drop_plain_words(report: Prepared, spans: list[Span], model: str = "en_core_
     return [s for s in spans if not plain(s)]
 
 # %% ../../nbs/03_deidentify/decisions.ipynb #ebe8d67b
-_RELATION = re.compile(rf"(?i:{RELATIONS})s?[ ](?=\p{{Lu}})")
+_RELATION = re.compile(rf"{pattern_part('relations')}s?[ ](?=\p{{Lu}})")
 _TAIL = re.compile(r"(?:['’][sS])?[\s,;:]*$")
 _STOP_BEHIND = re.compile(r"(?:\s+(?:on|in|at|by|for|from|to|with|and|or|the|of))+$")  # where a guess ends too late
 
@@ -81,7 +112,7 @@ def cut_edges(report: Prepared, spans: list[Span], model: str = "en_core_web_sm"
         named = s.entity in ("PERSON", "ORGANIZATION", "LOCATION")
         value = _TAIL.sub("", value) if named else value.rstrip()
         value = _STOP_BEHIND.sub("", value) if s.detector in GUESSING else value
-        relation = _RELATION.match(value) if s.entity == "PERSON" and s.detector != "name behind a label" else None
+        relation = _RELATION.match(value) if s.entity == "PERSON" and not has_key(s.detector, "labeled") else None
         if relation:
             start, value = start + relation.end(), value[relation.end() :]
         if value.strip():
@@ -90,6 +121,16 @@ def cut_edges(report: Prepared, spans: list[Span], model: str = "en_core_web_sm"
 
 # %% ../../nbs/03_deidentify/decisions.ipynb #7fedc4d3
 _DIRECTION = re.compile(r"(?i)(?:north|south|east|west)(?:ern|east|west)?|central|the")
+
+
+def _names_nobody_alone(word: str) -> bool:
+    "Whether a word is a people, an abbreviation, or a plain word in small letters."
+    folded = word.lower()
+    if folded in word_set("peoples") or is_no_name(word, folded):
+        return True
+    if folded in given_names():
+        return False
+    return word.isupper() and len(word) < 4 or word.islower() and is_word(word)
 
 
 def names_nobody(
@@ -103,7 +144,7 @@ def names_nobody(
         return True
     if is_of_the_body([w.lower() for w in words]):
         return True
-    return all(w.lower() in word_set("peoples") or is_no_name(w, w.lower()) for w in words)
+    return all(map(_names_nobody_alone, words))
 
 
 def _is_heading(report: Prepared, span: Span, model: str) -> bool:
@@ -113,6 +154,9 @@ def _is_heading(report: Prepared, span: Span, model: str) -> bool:
     if not ends_line or re.search(r",|\b\p{Lu}\b", value):
         return False
     return all(is_word(w, model) and w.lower() not in given_names() for w in INNER_WORD.findall(value))
+
+
+_THE_KIND = re.compile(r"(?i)\b(?:in|to|at|from|by|of) the [\p{L}]+$")  # COURSE IN THE HOSPITAL
 
 
 def drop_no_names(report: Prepared, spans: list[Span], model: str = "en_core_web_sm") -> list[Span]:
@@ -126,31 +170,11 @@ def drop_no_names(report: Prepared, spans: list[Span], model: str = "en_core_web
         label = person and all(w.lower() in no_names for w in words)
         label = label or s.detector in GUESSING and names_nobody(value)
         clinical = guessed and clinical_use(report.text, s.start, s.end)
-        heading = s.detector == "name before a birth date" and _is_heading(report, s, model)
-        if not (country or label or clinical or heading):
+        heading = has_key(s.detector, "may_be_heading") and _is_heading(report, s, model)
+        generic = s.entity == "ORGANIZATION" and _THE_KIND.search(value)
+        if not (country or label or clinical or heading or generic):
             out.append(s)
     return out
-
-# %% ../../nbs/03_deidentify/decisions.ipynb #0bb629f7
-def _free_runs(start: int, end: int, taken: bytearray) -> list[tuple[int, int]]:
-    "The stretches from start to end that are not yet taken."
-    runs, at = [], start
-    while (at := taken.find(0, at, end)) >= 0:
-        stop = taken.find(1, at, end)
-        runs.append((at, end if stop < 0 else stop))
-        at = runs[-1][1]
-    return runs
-
-
-_EDGES = " \t\n,.;:()-|"
-
-
-def _remainder(text: str, start: int, end: int) -> tuple[int, int] | None:
-    "A stretch without blanks and punctuation at its edges; None where neither letter nor digit is left."
-    piece = text[start:end]
-    if not re.search(r"[\p{L}\d]", piece):
-        return None
-    return start + len(piece) - len(piece.lstrip(_EDGES)), end - len(piece) + len(piece.rstrip(_EDGES))
 
 # %% ../../nbs/03_deidentify/decisions.ipynb #cef1d460
 def _joined(text: str, spans: list[Span]) -> list[Span]:
@@ -225,7 +249,7 @@ def initials_before(
 ) -> int:
     "Where the initials in front of a name begin; the name's own beginning where there are none."
     initials = _INITIALS.search(text, max(0, span.start - 7), span.start) if text[span.start].isupper() else None
-    if not initials or re.fullmatch(rf"{DEGREES}|[AP]\.M\.", initials[0].strip()):
+    if not initials or re.fullmatch(rf"{pattern_part('degrees')}|[AP]\.M\.", initials[0].strip()):
         return span.start
     before = _LAST_WORD.search(text, max(0, initials.start() - 20), initials.start())
     if before and (before[0].lower() in _LETTERED or is_clinical(before[0])):
@@ -233,7 +257,7 @@ def initials_before(
     return initials.start()
 
 # %% ../../nbs/03_deidentify/decisions.ipynb #86165e26
-_TITLE_BEFORE = re.compile(rf"(?<![\p{{L}}\p{{M}}'’\-])(?i:{TITLES})\.?[ \t]{{1,2}}$")
+_TITLE_BEFORE = re.compile(rf"(?<![\p{{L}}\p{{M}}'’\-])(?i:{pattern_part('titles')})\.?[ \t]{{1,2}}$")
 
 
 def title_before(

@@ -30,13 +30,15 @@ from medllm_nb.deidentify.lexicon import (
     unambiguous_given_names,
     word_set,
 )
-from .rules import PARTICLE, city_prefix_length
+from .addresses import city_prefix_length
+from .patterns import pattern_part
 
 # %% ../../nbs/03_deidentify/gazetteer.ipynb #4c005b08
 _CAPITALIZED = r"\p{Lu}[\p{L}\p{M}]*(?:['’`\-](?![sS](?!\p{L}))\p{L}[\p{L}\p{M}]*)*"
+_PARTICLE = pattern_part("particle")
 _RUN = re.compile(
     (
-        rf"(?<![\p{{L}}\d'’\-/@.])(?:{_CAPITALIZED}|\p{{Lu}}\.)(?:(?:[ ]{{1,2}}|[ ]{PARTICLE})(?:{_CAPITALIZED}"
+        rf"(?<![\p{{L}}\d'’\-/@.])(?:{_CAPITALIZED}|\p{{Lu}}\.)(?:(?:[ ]{{1,2}}|[ ]{_PARTICLE})(?:{_CAPITALIZED}"
         rf"|\p{{Lu}}\.))*(?![\p{{L}}\d@/])"
     )
 )

@@ -15,7 +15,7 @@ import regex as re
 
 from ..core import Span
 from .lexicon import clinical_use, countries, is_word, lexicon_entries, word_set
-from .rules import DEGREES, INSTITUTION_KIND, PARTICLE, STATE, TITLES, ZIP
+from .patterns import pattern_part
 
 # %% ../../nbs/03_deidentify/identifiers.ipynb #7b1e3cf0
 CERTAIN = 0.85
@@ -29,7 +29,7 @@ class Identifier(NamedTuple):
     detector: str = ""
 
 
-_TITLES = re.compile(rf"^(?:(?i:{TITLES})\b\.?\s*)+(?=\p{{L}})")
+_TITLES = re.compile(rf"^(?:(?i:{pattern_part('titles')})\b\.?\s*)+(?=\p{{L}})")
 
 
 def certain_identifiers(
@@ -46,8 +46,10 @@ def certain_identifiers(
     return list(found)
 
 # %% ../../nbs/03_deidentify/identifiers.ipynb #c6e95025
-_NO_PART = re.compile(rf"\b(?i:{TITLES})\b\.?|{DEGREES}|\b(?:Jr|Sr|JR|SR|II|III|IV)\b\.?")
-_PART = re.compile(rf"{PARTICLE}*[\p{{L}}\p{{M}}'’`\-]{{2,}}")
+_NO_PART = re.compile(
+    rf"\b(?i:{pattern_part('titles')})\b\.?|{pattern_part('degrees')}|\b(?:Jr|Sr|JR|SR|II|III|IV)\b\.?"
+)
+_PART = re.compile(rf"{pattern_part('particle')}*[\p{{L}}\p{{M}}'’`\-]{{2,}}")
 _INITIAL_LAST = re.compile(r"\p{L}{2}[ ]\p{Lu}\.\s*$")
 
 
@@ -102,7 +104,7 @@ def initials(
 # %% ../../nbs/03_deidentify/identifiers.ipynb #13a00006
 ZIP_CODE = r"\d{5}(?:-\d{4})?"
 TOWN = re.compile(
-    rf"(?:^|,)\s*(?P<city>(?!{STATE}\b)\p{{L}}[^,\d]*?),?\s+(?:(?P<state>{STATE})\.?,?\s+)?(?P<zip>{ZIP_CODE})\s*$"
+    rf"(?:^|,)\s*(?P<city>(?!{pattern_part('state')}\b)\p{{L}}[^,\d]*?),?\s+(?:(?P<state>{pattern_part('state')})\.?,?\s+)?(?P<zip>{ZIP_CODE})\s*$"
 )
 APARTMENT_SUFFIX = re.compile(r"(?i)\s+(?:apt|suite|ste|unit|#)\b.*")
 
@@ -185,8 +187,8 @@ class SearchTerm(NamedTuple):
     cased: bool  # whether it must begin with a capital: a part that is also a plain word
 
 
-_ADDRESS_END = re.compile(rf",?\s*{STATE},?\s*{ZIP}.*$")
-_KIND_END = re.compile(rf"[ ](?:{INSTITUTION_KIND})$")
+_ADDRESS_END = re.compile(rf",?\s*{pattern_part('state')},?\s*{pattern_part('zip')}.*$")
+_KIND_END = re.compile(rf"[ ](?:{pattern_part('institution_kind')})$")
 _PARTICLES_ALONE = frozenset("van der del los las saint".split())
 
 _LETTER = re.compile(r"[\p{L}\d]")
@@ -207,7 +209,11 @@ def _squeeze(text: str) -> str:
 def _name_terms(value: str, model: str) -> list[tuple[str, bool]]:
     "A name and its parts, hyphenated ones in halves, each with whether case matters."
     given, last = name_parts(value)
-    parts = {p for n in (*given, *last) for p in (n, *re.split(r"[\-\s]", n), re.sub(rf"^{PARTICLE}+", "", n))}
+    parts = {
+        p
+        for n in (*given, *last)
+        for p in (n, *re.split(r"[\-\s]", n), re.sub(rf"^{pattern_part('particle')}+", "", n))
+    }
     kept = sorted(p for p in parts if len(p) > 2 and p.lower() not in _PARTICLES_ALONE)
     whole = [(value, len(value) < 5)] if len(_squeeze(value)) > 2 else []  # 'A.' would be found in every sentence
     whole += [

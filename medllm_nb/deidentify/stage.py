@@ -29,6 +29,7 @@ from medllm_nb.core import (
     write_records,
 )
 from .lexicon import LexiconFile
+from .recognizers import check_recognizers
 from .reidentification import Replacement, reidentification_key, replacements, table_folder
 from .reports import DeidentifyParams, DeidResult, deidentify_all, find_all
 from .score import plot_recall, score_against_gold
@@ -82,7 +83,7 @@ def run_deidentify(
     engine: EngineParams = EngineParams(),
 ) -> dict[str, float]:
     "artifacts/ingest/reports to artifacts/deidentify/reports; counts, and scores where gold labels are known."
-    load_data("deidentify", "lexicon.yaml", LexiconFile), lab_tests()  # a typo shows now, not after hours
+    load_data("deidentify", "lexicon.yaml", LexiconFile), lab_tests(), check_recognizers()  # a typo shows now
     frame = stage("deidentify", root)
     phi_key, key = load_key("phi-at-rest"), load_key("surrogates")
     table = open_table(params, frame.root)  # its key is asked for before hours of work, not after

@@ -27,7 +27,7 @@ from medllm_nb.deidentify.lexicon import (
     stop_words,
     word_set,
 )
-from .rules import TITLES
+from .patterns import pattern_part
 
 # %% ../../nbs/03_deidentify/suggestions.ipynb #692173dd
 OUR_ENTITY = {
@@ -37,7 +37,9 @@ OUR_ENTITY = {
     "ORG": "ORGANIZATION",
     "PERSON": "PERSON",
 }  # of spaCy's labels
-_SHAPE = re.compile(rf"(?:{TITLES}\.?[ ]+|[^\p{{L}}]+|(?:the|The|a|an)[ ]+)*(?P<phi>\p{{Lu}}[^\n:;()\[\]|,]*[\p{{L}}])")
+_SHAPE = re.compile(
+    rf"(?:{pattern_part('titles')}\.?[ ]+|[^\p{{L}}]+|(?:the|The|a|an)[ ]+)*(?P<phi>\p{{Lu}}[^\n:;()\[\]|,]*[\p{{L}}])"
+)
 _NO_NAME = re.compile(r"\d|[/%=<>+*_]")
 _GOES_ON = re.compile(r"[ \t]*:|[\p{L}\d/]")  # a label, or the middle of a word
 _WHERE = re.compile(r"\b(?:in|from|to|near|of|at)\s$")

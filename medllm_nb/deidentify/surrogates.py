@@ -30,7 +30,7 @@ from medllm_nb.deidentify.dates import (
 )
 from .lexicon import all_given_names, all_last_names, countries, given_names, lexicon_entries
 from .identifiers import DOTTED, Identifier, joined, name_parts
-from .rules import STATE, ZIP
+from .patterns import pattern_part
 
 # %% ../../nbs/03_deidentify/surrogates.ipynb #5af201c6
 def keyed_random(
@@ -278,7 +278,9 @@ def three_digits(
     return "000" if first in RESTRICTED_ZIP else first
 
 # %% ../../nbs/03_deidentify/surrogates.ipynb #8a355349
-_STATE_AND_ZIP = re.compile(rf"(?P<city>.*?\s)??(?P<state>{STATE})\.?(?P<blank>\s+)?(?P<zip>{ZIP})?")
+_STATE_AND_ZIP = re.compile(
+    rf"(?P<city>.*?\s)??(?P<state>{pattern_part('state')})\.?(?P<blank>\s+)?(?P<zip>{pattern_part('zip')})?"
+)
 _POSTCODE = re.compile(r"[A-Z]{0,2}-?\d[\dA-Z]{1,5}(?:[ \-][\dA-Z]{2,4})?")  # abroad: RG1 4AB, 394 13
 
 
@@ -288,7 +290,7 @@ def surrogate_address_part(
     fake,  # a seeded Faker
 ) -> str:
     "Another street, city or postcode; states and countries stay."
-    if re.fullmatch(ZIP, piece):
+    if re.fullmatch(pattern_part("zip"), piece):
         return three_digits(piece)
     ending = _STATE_AND_ZIP.fullmatch(piece)
     if ending and (not first or ending["city"] or ending["zip"]):

@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "letter": ["LETTER"],
+        "pasted": ["PASTED", "pasted_note"],
         "labeled_text": ["LabeledText", "draw", "fill", "join_texts", "vary"],
         "catalog": ["Condition", "ConditionText", "ConditionsFile", "Wording", "conditions", "wording"],
         "people": [

@@ -10,8 +10,9 @@ from medllm_nb.deidentify.lexicon import LEXICON, LexiconFile, dictionary, load_
 
 
 def test_the_dictionary_is_the_lemmatizers_own():
-    lemmas = load_spacy().get_pipe("lemmatizer").lookups.get_table("lemma_index")
-    assert dictionary() == {word for words in lemmas.values() for word in words}
+    lookups = load_spacy().get_pipe("lemmatizer").lookups
+    tables = [lookups.get_table(name).values() for name in ("lemma_index", "lemma_exc")]
+    assert dictionary() == {word for kinds in tables for words in kinds for word in words}
 
 
 def test_the_stop_words_are_spacys_own():
