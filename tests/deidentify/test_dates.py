@@ -93,6 +93,7 @@ def test_both_ends_of_a_range_move(day, length, days, day_first):
         pytest.param("third of July", "nineteenth of May", id="words"),
         pytest.param("the 2nd of March last year", "the 17th of January last year", id="last year"),
         pytest.param("the fourth of July weekend", "the twentieth of May weekend", id="weekend"),
+        pytest.param("January tenth two thousand and nine", "November twenty-sixth two thousand and eight", id="year"),
         pytest.param("Sunday the 3rd", "Thursday the 18th", id="weekday and day"),
         pytest.param("Tuesday, March 12", "Saturday, January 27", id="weekday with its date"),
         pytest.param("Wed", "Sun", id="weekday alone"),
