@@ -228,9 +228,10 @@ def is_medicine_guess(text: str, span: Span, names: list[ClinicalName]) -> bool:
     "Whether all words of a guess are names of medicine, or words between them."
     meant = [n for n in names if n.start < span.end and n.end > span.start and is_medicine(text, n, names)]
     inside = lambda m: any(n.start <= m.start() < n.end for n in meant)
-    rest = [m.group() for m in WORD.finditer(text, span.start, span.end) if not inside(m)]
-    plain = lambda w: w[0].islower() or len(w) == 1 or is_word(w) and w.lower() not in people_too()  # Started Mounjaro
-    return bool(meant) and all(map(plain, rest))
+    rest = [m for m in WORD.finditer(text, span.start, span.end) if not inside(m)]
+    opens = lambda m: m.end() < meant[0].start and is_word(m.group()) and m.group().lower() not in people_too()
+    between = lambda m: m.group()[0].islower() or len(m.group()) == 1 or opens(m)  # Started Mounjaro
+    return bool(meant) and all(map(between, rest))
 
 # %% ../../nbs/03_deidentify/clinical.ipynb #48a16863
 NO_PERSON = frozenset("none not yes no unknown self present absent na same see above below refused declined".split())
