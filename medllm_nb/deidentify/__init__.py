@@ -48,7 +48,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "gazetteer": ["find_by_gazetteer"],
         "suggestions": ["find_by_rampart", "find_by_spacy"],
         "decisions": ["resolve_overlaps"],
-        "detect": ["DETECTORS", "Verdict", "find_phi", "why_phi"],
+        "detect": ["DETECTORS", "PhiVerdict", "find_phi", "why_phi"],
         "surrogates": [
             "PatientFacts",
             "patient_facts",
