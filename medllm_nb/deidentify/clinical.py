@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['MONTH_BEFORE', 'NUMBER', 'ROAD', 'NO_NAMES', 'WORD', 'NUMBER_OR_LETTER', 'NUMBERED', 'NOUNS', 'TESTED', 'CUES',
            'CLINICAL_CUE', 'PERSON_BEFORE', 'DEGREE_BEHIND', 'BESIDE', 'GUESSING', 'NUMBER_AT_END', 'NUMBER_AT_START',
-           'DOSE_BEHIND', 'NAMED_FORM', 'NO_PERSON', 'ValuePattern', 'ClinicalValuesFile', 'value_patterns',
-           'ClinicalValue', 'clinical_values', 'ClinicalNamesFile', 'clinical_name_index', 'people_too', 'ClinicalName',
-           'clinical_names', 'is_medicine', 'only_value', 'trim_guess', 'part_of_medicine', 'is_dosed',
-           'is_medicine_guess', 'body_words', 'is_of_the_body', 'is_plain_phrase']
+           'DOSE_BEHIND', 'NAMED_FORM', 'INSTITUTION', 'NO_PERSON', 'ValuePattern', 'ClinicalValuesFile',
+           'value_patterns', 'ClinicalValue', 'clinical_values', 'ClinicalNamesFile', 'clinical_name_index',
+           'people_too', 'ClinicalName', 'clinical_names', 'is_medicine', 'only_value', 'trim_guess',
+           'part_of_medicine', 'is_dosed', 'is_medicine_guess', 'body_words', 'is_of_the_body', 'is_plain_phrase']
 
 # %% ../../nbs/03_deidentify/clinical.ipynb #4598e81d
 from functools import lru_cache
@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 
 from ..core import DataFile, Span, lab_tests, load_data
 from .lexicon import Words, given_names, is_word, word_set
+from .patterns import pattern_part
 from .recognizers import has_key
 
 # %% ../../nbs/03_deidentify/clinical.ipynb #338f3bbe
@@ -234,6 +235,7 @@ def is_medicine_guess(text: str, span: Span, names: list[ClinicalName]) -> bool:
     return bool(meant) and all(map(between, rest))
 
 # %% ../../nbs/03_deidentify/clinical.ipynb #48a16863
+INSTITUTION = re.compile(rf"(?:{pattern_part('institution_kind')})(?!\p{{L}})")
 NO_PERSON = frozenset("none not yes no unknown self present absent na same see above below refused declined".split())
 
 
@@ -276,5 +278,6 @@ def is_plain_phrase(text: str, span: Span, names: list[ClinicalName]) -> bool:
         )
         small = lambda w: w.islower() or len(w) <= 2  # of, and, a state
         medicine = all(w.lower() in body_words() or small(w) for w in written)
-        return bool(acronym) or medicine or is_medicine_guess(text, span, names)
+        kind = INSTITUTION.search(text[span.start : span.end])  # Boston Medical Center is no Boston brace
+        return bool(acronym) or medicine or not kind and is_medicine_guess(text, span, names)
     return False

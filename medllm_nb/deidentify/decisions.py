@@ -100,6 +100,9 @@ def drop_plain_words(report: Prepared, spans: list[Span], model: str = "en_core_
 
 # %% ../../nbs/03_deidentify/decisions.ipynb #ebe8d67b
 _RELATION = re.compile(rf"{pattern_part('relations')}s?[ ](?=\p{{Lu}})")
+_BY_SAINT = re.compile(
+    r"^(?:St\.?|Saint|Mt\.?|.*(?:&|and)) ?[\p{L}]+['’]s$"
+)  # St. Vincent's: the ending is of the name
 _TAIL = re.compile(r"(?:['’][sS])?[\s,;:]*$")
 _STOP_BEHIND = re.compile(r"(?:\s+(?:on|in|at|by|for|from|to|with|and|or|the|of))+$")  # where a guess ends too late
 
@@ -110,7 +113,7 @@ def cut_edges(report: Prepared, spans: list[Span], model: str = "en_core_web_sm"
     for s in spans:
         start, value = s.start, report.text[s.start : s.end]
         named = s.entity in ("PERSON", "ORGANIZATION", "LOCATION")
-        value = _TAIL.sub("", value) if named else value.rstrip()
+        value = _TAIL.sub("", value) if named and not _BY_SAINT.search(value) else value.rstrip()
         value = _STOP_BEHIND.sub("", value) if s.detector in GUESSING else value
         relation = _RELATION.match(value) if s.entity == "PERSON" and not has_key(s.detector, "labeled") else None
         if relation:
