@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['MONTH_BEFORE', 'NUMBER', 'ROAD', 'NO_NAMES', 'WORD', 'NUMBER_OR_LETTER', 'NUMBERED', 'NOUNS', 'TESTED', 'CUES',
            'CLINICAL_CUE', 'PERSON_BEFORE', 'DEGREE_BEHIND', 'BESIDE', 'GUESSING', 'NUMBER_AT_END', 'NUMBER_AT_START',
-           'DOSE_BEHIND', 'NAMED_FORM', 'NO_PERSON', 'ValuePattern', 'ClinicalValuesFile', 'value_patterns',
-           'ClinicalValue', 'clinical_values', 'ClinicalNamesFile', 'clinical_name_index', 'people_too', 'ClinicalName',
-           'clinical_names', 'is_medicine', 'only_value', 'trim_guess', 'part_of_medicine', 'is_dosed',
-           'is_medicine_guess', 'body_words', 'is_of_the_body', 'is_plain_phrase']
+           'DOSE_BEHIND', 'NAMED_FORM', 'INSTITUTION', 'NO_PERSON', 'ValuePattern', 'ClinicalValuesFile',
+           'value_patterns', 'ClinicalValue', 'clinical_values', 'ClinicalNamesFile', 'clinical_name_index',
+           'people_too', 'ClinicalName', 'clinical_names', 'is_medicine', 'only_value', 'trim_guess',
+           'part_of_medicine', 'is_dosed', 'is_medicine_guess', 'body_words', 'is_of_the_body', 'is_plain_phrase']
 
 # %% ../../nbs/03_deidentify/clinical.ipynb #4598e81d
 from functools import lru_cache
@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 
 from ..core import DataFile, Span, lab_tests, load_data
 from .lexicon import Words, given_names, is_word, word_set
+from .patterns import pattern_part
 from .recognizers import has_key
 
 # %% ../../nbs/03_deidentify/clinical.ipynb #338f3bbe
@@ -228,11 +229,13 @@ def is_medicine_guess(text: str, span: Span, names: list[ClinicalName]) -> bool:
     "Whether all words of a guess are names of medicine, or words between them."
     meant = [n for n in names if n.start < span.end and n.end > span.start and is_medicine(text, n, names)]
     inside = lambda m: any(n.start <= m.start() < n.end for n in meant)
-    rest = [m.group() for m in WORD.finditer(text, span.start, span.end) if not inside(m)]
-    plain = lambda w: w[0].islower() or len(w) == 1 or is_word(w) and w.lower() not in people_too()  # Started Mounjaro
-    return bool(meant) and all(map(plain, rest))
+    rest = [m for m in WORD.finditer(text, span.start, span.end) if not inside(m)]
+    opens = lambda m: m.end() < meant[0].start and is_word(m.group()) and m.group().lower() not in people_too()
+    between = lambda m: m.group()[0].islower() or len(m.group()) == 1 or opens(m)  # Started Mounjaro
+    return bool(meant) and all(map(between, rest))
 
 # %% ../../nbs/03_deidentify/clinical.ipynb #48a16863
+INSTITUTION = re.compile(rf"(?:{pattern_part('institution_kind')})(?!\p{{L}})")
 NO_PERSON = frozenset("none not yes no unknown self present absent na same see above below refused declined".split())
 
 
@@ -252,7 +255,7 @@ def is_of_the_body(
         return False
     return all(len(w) < 4 or w in known or is_word(w) for w in words)
 
-
+# %% ../../nbs/03_deidentify/clinical.ipynb #63ee9621
 def is_plain_phrase(text: str, span: Span, names: list[ClinicalName]) -> bool:
     "Whether the words of a rule's finding show that it is no person and no place."
     written = [w.rstrip(".") for w in WORD.findall(text[span.start : span.end])]
@@ -275,5 +278,6 @@ def is_plain_phrase(text: str, span: Span, names: list[ClinicalName]) -> bool:
         )
         small = lambda w: w.islower() or len(w) <= 2  # of, and, a state
         medicine = all(w.lower() in body_words() or small(w) for w in written)
-        return bool(acronym) or medicine or is_medicine_guess(text, span, names)
+        kind = INSTITUTION.search(text[span.start : span.end])  # Boston Medical Center is no Boston brace
+        return bool(acronym) or medicine or not kind and is_medicine_guess(text, span, names)
     return False

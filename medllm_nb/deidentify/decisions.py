@@ -92,7 +92,7 @@ def drop_medicine(report: Prepared, spans: list[Span], model: str = "en_core_web
     "The findings without names of medicine: guesses at one, and parts of a longer one."
     return [s for s in spans if not _means_medicine(report, s)]
 
-
+# %% ../../nbs/03_deidentify/decisions.ipynb #7dc01e04
 def drop_plain_words(report: Prepared, spans: list[Span], model: str = "en_core_web_sm") -> list[Span]:
     "The findings without phrases of patterns that hold plain or clinical words alone."
     plain = lambda s: s.detector not in GUESSING and is_plain_phrase(report.text, s, report.names)
@@ -100,6 +100,9 @@ def drop_plain_words(report: Prepared, spans: list[Span], model: str = "en_core_
 
 # %% ../../nbs/03_deidentify/decisions.ipynb #ebe8d67b
 _RELATION = re.compile(rf"{pattern_part('relations')}s?[ ](?=\p{{Lu}})")
+_BY_SAINT = re.compile(
+    r"^(?:St\.?|Saint|Mt\.?|.*(?:&|and)) ?[\p{L}]+['’]s$"
+)  # St. Vincent's: the ending is of the name
 _TAIL = re.compile(r"(?:['’][sS])?[\s,;:]*$")
 _STOP_BEHIND = re.compile(r"(?:\s+(?:on|in|at|by|for|from|to|with|and|or|the|of))+$")  # where a guess ends too late
 
@@ -110,7 +113,7 @@ def cut_edges(report: Prepared, spans: list[Span], model: str = "en_core_web_sm"
     for s in spans:
         start, value = s.start, report.text[s.start : s.end]
         named = s.entity in ("PERSON", "ORGANIZATION", "LOCATION")
-        value = _TAIL.sub("", value) if named else value.rstrip()
+        value = _TAIL.sub("", value) if named and not _BY_SAINT.search(value) else value.rstrip()
         value = _STOP_BEHIND.sub("", value) if s.detector in GUESSING else value
         relation = _RELATION.match(value) if s.entity == "PERSON" and not has_key(s.detector, "labeled") else None
         if relation:
@@ -158,7 +161,7 @@ def _is_heading(report: Prepared, span: Span, model: str) -> bool:
 
 _THE_KIND = re.compile(r"(?i)\b(?:in|to|at|from|by|of) the [\p{L}]+$")  # COURSE IN THE HOSPITAL
 
-
+# %% ../../nbs/03_deidentify/decisions.ipynb #0bcf0826
 def drop_no_names(report: Prepared, spans: list[Span], model: str = "en_core_web_sm") -> list[Span]:
     "The findings without countries, labels, drugs, headings, and eponyms in their clinical sense."
     no_names, out = word_set("drugs") | word_set("labels"), []

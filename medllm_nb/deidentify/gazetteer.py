@@ -72,7 +72,7 @@ def is_no_name(
     abbreviated = word.isascii() and _ABBREVIATION.match(word)
     return bool(abbreviated) and folded not in all_last_names() and folded not in all_given_names()
 
-
+# %% ../../nbs/03_deidentify/gazetteer.ipynb #c71b5010
 @lru_cache(maxsize=100_000)
 def name_evidence(
     word: str,  # as written, in a text with capitals

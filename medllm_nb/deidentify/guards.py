@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['GUARDS', 'is_dialogue', 'guard_initials', 'guard_person', 'guard_labeled_person', 'guard_related_person',
            'guard_relative', 'guard_lowercase_name', 'guard_address', 'guard_between_numbers', 'guard_uncommon_words',
-           'guard_town', 'guard_partners', 'guard_company', 'guard_institution', 'could_be_name', 'guard_likely_name',
+           'guard_town', 'guard_partners', 'guard_company', 'guard_institution', 'guard_with_city', 'guard_city',
+           'guard_city_facility', 'guard_facility', 'guard_ward', 'could_be_name', 'guard_likely_name',
            'guard_likely_full_name', 'guard_role_name', 'guard_typist', 'guard_message_name', 'guard_last_name',
            'guard_last_first']
 
@@ -17,8 +18,10 @@ import regex as re
 
 from ..core import Span
 from medllm_nb.deidentify.lexicon import (
+    all_cities,
     all_given_names,
     all_last_names,
+    before_eponym_noun,
     common_surnames,
     common_words,
     given_names,
@@ -27,6 +30,7 @@ from medllm_nb.deidentify.lexicon import (
     is_word,
     stems,
     stop_words,
+    unambiguous_cities,
     unambiguous_given_names,
     word_set,
 )
@@ -262,7 +266,103 @@ def guard_institution(text: str, span: Span) -> Span | None:
     generic = all(w in word_set("generic_institutions") or w in _KIND_ONLY for w in left)
     if generic and " ".join(left) not in ("general hospital", "children's hospital"):
         return None
-    return span.model_copy(update={"start": start})
+    return guard_with_city(text, span.model_copy(update={"start": start}))
+
+# %% ../../nbs/03_deidentify/guards.ipynb #fac00002
+_CITY_BEHIND = re.compile(r"(?:,[ ]?|[ ]in[ ]|[ ])(?=\p{Lu})")
+
+
+@lru_cache
+def _state_behind() -> re.Pattern:
+    return re.compile(rf",?[ ]{pattern_part('state')}(?!\p{{L}})")
+
+
+def _is_city(words: str) -> bool:
+    "Whether words are a city that is no word of English and of medicine."
+    folded = words.lower()
+    if folded in unambiguous_cities() or folded in _MORE_CITIES:
+        return True
+    return folded in all_cities() and not any(is_word(w) or w in word_set("eponyms") for w in folded.split())
+
+
+_MORE_CITIES = frozenset(  # short names, parts of cities, and cities whose names a dictionary has in lower case
+    (
+        "nyc,la,dc,sf,philly,new york,bronx,the bronx,brooklyn,queens,manhattan,harlem,flatbush,boston,phoenix,buffalo,"
+        "fresno,anchorage,amarillo,flagstaff,roanoke,worcester,geneva,barcelona,bangkok,shanghai,warsaw,berlin,dearborn,"
+        "davenport,lafayette,providence,quebec,saskatoon,tripoli,surrey,york,lakeland,flint,wheeling,chesterfield,berkeley,"
+        "hastings,trier,verdun,cologne,calais,rabat,muscat,nairobi,killeen,bellevue,savannah,chico,modena,arlington"
+    ).split(",")
+)
+_CAPITALIZED = re.compile(r"\p{Lu}[\p{L}\p{M}'’\-]*(?:[ ]\p{Lu}[\p{L}\p{M}'’\-]*){0,2}")
+
+
+def _city_at(text: str, start: int, stop: int | None = None) -> int:
+    "Where the city ends that begins at a place, before `stop`; 0 where none does."
+    if not (run := _CAPITALIZED.match(text, start, stop)):
+        return 0
+    ends = [m.end() for m in _NAME_WORD.finditer(text, start, run.end())]
+    return next((end for end in reversed(ends) if _is_city(text[start:end])), 0)
+
+# %% ../../nbs/03_deidentify/guards.ipynb #fac00003
+_NO_CITY_BEHIND = re.compile(
+    r"[ ](?:Heart|heart|Study|study|Trial|trial|criteria|score|scale|protocol|consensus|classification|guidelines?"
+    r"|virus|valve|stentless|brace|therapeutic|stroke|coma|system|rules?|fever|syndrome|County)(?!\p{L})"
+)
+
+
+def guard_with_city(text: str, span: Span) -> Span:
+    "A facility with the city and the state behind it."
+    behind = _CITY_BEHIND.match(text, span.end)
+    end = behind and _city_at(text, behind.end())
+    if not end:
+        return span
+    state = _state_behind().match(text, end)
+    return span.model_copy(update={"end": state.end() if state else end})
+
+
+def guard_city(text: str, span: Span) -> Span | None:
+    "The city that a run of capitalized words begins with; None without one."
+    end = _city_at(text, span.start, span.end)
+    if not end or _NO_CITY_BEHIND.match(text, end) or before_eponym_noun(text, end):
+        return None
+    return span.model_copy(update={"end": end})
+
+
+def guard_city_facility(text: str, span: Span) -> Span | None:
+    "A clinic called by its city or its street; None for one called by what it treats."
+    by_street = text[span.start].isdigit()
+    return guard_with_city(text, span) if by_street or _city_at(text, span.start) else None
+
+# %% ../../nbs/03_deidentify/guards.ipynb #fac00004
+_GENERIC_PLACES = frozenset(
+    "baseline bedside night home level time rest birth discharge follow medicine surgery hospital clinic office center "
+    "rehab hospice oncology cardiology neurology urology pediatrics radiology dialysis medical health care er".split()
+)
+
+
+def _is_plain(word: str) -> bool:
+    "Whether a word, in a usual inflection, is one that a dictionary writes in lower case, or clinical."
+    folded = re.sub(r"['’]s$", "", word.lower())
+    stems = (folded, re.sub("(?:e?s|ed|ing|ly)$", "", folded), re.sub("ies$", "y", folded), re.sub("s$", "", folded))
+    if any(stem in common_words() for stem in stems):
+        return True
+    return folded in _GENERIC_PLACES or folded in _BETWEEN_NUMBERS or is_clinical(word)
+
+
+def guard_facility(text: str, span: Span) -> Span | None:
+    "A place of care or learning with a word that is no English, no medicine, no abbreviation and no month."
+    words = [w for w in _NAME_WORD.findall(text, span.start, span.end) if w[0].isupper()]
+    telling = [w for w in words if len(w) > 3 and not w.isupper() and not _is_plain(w)]
+    return guard_with_city(text, span) if telling or _city_at(text, span.start) else None
+
+
+def guard_ward(text: str, span: Span) -> Span | None:
+    "A ward by a building's name and a floor; None behind a word of medicine, or a word that only counts."
+    words = _words_of(text, span)
+    if any(w in ("north", "south", "east", "west", "tower", "pavilion") for w in words):
+        return span
+    medicine = lambda w: is_clinical(w) and w not in word_set("eponyms")
+    return None if any(medicine(w) or w in common_words() and not _named(w) for w in words) else span
 
 # %% ../../nbs/03_deidentify/guards.ipynb #gpl0c001
 _INITIAL_LAST = re.compile(r"\p{L}{2}[ ]\p{Lu}\.$")
@@ -355,6 +455,11 @@ _ALL = (
     guard_partners,
     guard_company,
     guard_institution,
+    guard_with_city,
+    guard_city,
+    guard_city_facility,
+    guard_facility,
+    guard_ward,
     guard_likely_name,
     guard_likely_full_name,
     guard_role_name,

@@ -13,15 +13,15 @@ import regex as re
 
 from ..core import Span
 from .addresses import address_end, address_start
+from .dates import find_date_spans
 from .lexicon import all_cities, is_nonclinical_text, is_word
 from .recognizers import PhiRule, SearchTimeout, apply_rules, guarded, phi_rules
-from .rules import date_rules
 
 # %% ../../nbs/03_deidentify/matches.ipynb #4ee8983e
 @lru_cache
 def _all_rules() -> tuple[PhiRule, ...]:
     "Every rule; each is compiled once a process, when a text first needs it."
-    return (*phi_rules().values(), *date_rules())
+    return tuple(phi_rules().values())
 
 
 @lru_cache
@@ -103,8 +103,8 @@ def _find_by(text: str, rules: tuple[PhiRule, ...], letter: bool) -> list[Span]:
 def find_by_rules(
     text: str,  # a report
 ) -> list[Span]:
-    "What the patterns and the checksums find; spans may overlap."
-    found, letter = places_with_code(text), is_nonclinical_text(text)
+    "What the patterns, the grammar of dates and the checksums find; spans may overlap."
+    found, letter = places_with_code(text) + find_date_spans(text), is_nonclinical_text(text)
     try:
         found += _find_by(text, _all_rules(), letter)
         if letter and not re.search(r"\p{Lu}", text):  # typed without capitals

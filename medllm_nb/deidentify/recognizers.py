@@ -111,7 +111,19 @@ class RecognizersFile(DataFile):
         return self
 
 # %% ../../nbs/03_deidentify/recognizers.ipynb #9101e16d
-KINDS = ("names", "people", "numbers", "phones", "ages", "web", "addresses", "places_abroad", "organizations")
+KINDS = (
+    "names",
+    "people",
+    "numbers",
+    "national_numbers",
+    "phones",
+    "ages",
+    "web",
+    "addresses",
+    "places_abroad",
+    "organizations",
+    "facilities",
+)
 
 
 def _read(kind: str) -> RecognizersFile:

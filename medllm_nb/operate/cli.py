@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['PLAIN', 'GROUP', 'app', 'model_app', 'retrain_app', 'phi_list_app', 'store_app', 'user_app', 'Reason', 'StoreOption',
            'FileArgument', 'ListArgument', 'WordArgument', 'Role', 'NameArgument', 'exit_on', 'doctor_command',
-           'key_command', 'profile_command', 'plan_command', 'tables_command', 'scores_command', 'accept_command',
-           'model_default', 'model_list', 'model_register', 'model_promote', 'model_rollback', 'retrain_feedback',
-           'retrain_propose', 'serve_command', 'page_command_line', 'store_errors', 'store_backup', 'store_restore',
-           'store_new_key', 'store_rotate', 'store_expire', 'store_check', 'review_phi_command', 'print_review',
-           'asked_words', 'check_list_name', 'phi_list_add', 'phi_list_remove', 'phi_list_show', 'read_password',
-           'check_role_names', 'print_users', 'user_store', 'user_add', 'user_list', 'user_change', 'main']
+           'key_command', 'profile_command', 'plan_command', 'tables_command', 'why_phi_command', 'scores_command',
+           'accept_command', 'model_default', 'model_list', 'model_register', 'model_promote', 'model_rollback',
+           'retrain_feedback', 'retrain_propose', 'serve_command', 'page_command_line', 'store_errors', 'store_backup',
+           'store_restore', 'store_new_key', 'store_rotate', 'store_expire', 'store_check', 'review_phi_command',
+           'print_review', 'asked_words', 'check_list_name', 'phi_list_add', 'phi_list_remove', 'phi_list_show',
+           'read_password', 'check_role_names', 'print_users', 'user_store', 'user_add', 'user_list', 'user_change',
+           'main']
 
 # %% ../../nbs/13_operate/cli.ipynb #2b92979e
 import os
@@ -147,6 +148,30 @@ def tables_command(
     with exit_on("tables", FileNotFoundError, ValueError):
         for name, rows in run_tables(folder).items():
             print(f"{rows:8,}  {name}")
+
+# %% ../../nbs/13_operate/cli.ipynb #why0phi1
+@app.command("why-phi")
+def why_phi_command(
+    file: Annotated[str, typer.Argument(help="a report in any format that ingest reads")],
+) -> None:
+    """What de-identification found in a report, what it kept or dropped, at which step and why.
+
+    It prints the report's own names and numbers: for the screen of somebody who may read the report.
+
+    \b
+    Example:
+      medllm why-phi letter.pdf
+    """
+    import pandas as pd
+
+    from medllm_nb.deidentify import why_phi
+    from medllm_nb.ingest import read_report
+
+    with exit_on("why-phi", OSError, ValueError, RuntimeError):
+        text = read_report(file).text
+    columns = ["found", "entity", "detector", "outcome", "reason"]
+    rows = [(" ".join(text[v.start : v.end].split()), *v[2:]) for v in why_phi(text)]
+    print(pd.DataFrame(rows, columns=columns).to_string(index=False) if rows else "nothing was found")
 
 # %% ../../nbs/13_operate/cli.ipynb #b932fc60
 @app.command("scores")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core import StructuredReport, atomic_folder, project_root, read_records
+from ..deidentify.dates import day_of, find_dates
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -32,16 +33,10 @@ DATE_LINE = re.compile(
 
 def report_date(text: str) -> str:
     "The date in a report's head as YYYY-MM-DD; empty where there is none that is clear."
-    from dateutil import parser
-
     m = DATE_LINE.search(text[:2000])
-    written = m["date"].strip() if m else ""
-    if iso := re.match(r"\d{4}-\d{2}-\d{2}", written):
-        return iso.group()
-    try:
-        return parser.parse(written, dayfirst="." in written).date().isoformat() if written else ""
-    except (ValueError, OverflowError):
-        return ""
+    days = [d for d in find_dates(m["date"]) if d.precision == "day" and d.year] if m else []
+    day = day_of(days[0]) if days else None
+    return day.isoformat() if day else ""
 
 # %% ../../nbs/13_operate/tables.ipynb #68a2466b
 FIELDS = {

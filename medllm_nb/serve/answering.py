@@ -18,6 +18,7 @@ from ..ingest.contents import IngestError
 from ..ingest.parameters import IngestParams
 from ..ingest.patients import link_patients
 from ..ingest.reading import make_report
+from ..deidentify.dates import day_comes_first, in_all_styles
 from ..deidentify.identifiers import name_parts
 from ..deidentify.detect import find_phi
 from ..grpo.rewards import groundedness_reward, statements
@@ -157,10 +158,13 @@ def pairs(
     surrogates: list[str],  # what stands in their place
     entities: list[str],
 ) -> dict[str, str]:
-    "surrogate -> original, names also by their parts; ambiguous ones are left out."
+    "surrogate -> original, names also by their parts, days in all styles; ambiguous ones are left out."
     found: dict[str, set[str]] = {}
+    day_first = day_comes_first(old for old, entity in zip(originals, entities) if entity == "DATE_TIME")
     for old, new, entity in zip(originals, surrogates, entities, strict=True):
         found.setdefault(new, set()).add(old)
+        for styled, back in in_all_styles(new, old, day_first).items() if entity == "DATE_TIME" else ():
+            found.setdefault(styled, set()).add(back)
         if entity != "PERSON":
             continue
         for a, b in zip(name_parts(new), name_parts(old)):

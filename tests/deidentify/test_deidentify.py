@@ -22,7 +22,8 @@ from medllm_nb.deidentify import (
     run_deidentify,
     score_phi,
 )
-from medllm_nb.deidentify.surrogates import PatientFacts, age_at, patient_key, read_date, shift_date, surrogate
+from medllm_nb.deidentify.dates import age_at, day_of, parse_date, shift_date
+from medllm_nb.deidentify.surrogates import PatientFacts, patient_key, surrogate
 
 KEY = b"t" * 32
 
@@ -131,10 +132,7 @@ def test_one_date_tells_how_a_patients_other_dates_are_read(written, apart):
     true = [date(2024, 3, 4) if written[1].startswith("03.14") else date(2024, 4, 3), date(2024, 3, 14)]
     texts = [f"Date: {w}. No effusion." for w in written]
     clean = "\n".join(together(*texts) if apart else together("\n".join(texts)))
-    moved = [
-        read_date(re.sub(r" \d\d:.*", "", w), written[1].startswith("14"))[0]
-        for w in re.findall(r"Date: (.*)\. No", clean)
-    ]
+    moved = [day_of(parse_date(w, written[1].startswith("14"))) for w in re.findall(r"Date: (.*)\. No", clean)]
     assert (moved[0] - moved[1]) == true[0] - true[1]
 
 
@@ -149,7 +147,7 @@ def test_both_ends_of_a_range_move(written, left):
         r"Admitted (?P<m>\p{L}+) (?P<d>\d+)(?:, (?P<y>\d{4}))?-(?:(?P<n>\p{L}+) )?(?P<e>\d+), (?P<z>\d{4}) for", moved
     )
     first, last = (
-        read_date(f"{m} {d} {y}")[0]
+        day_of(parse_date(f"{m} {d} {y}"))
         for m, d, y in ((ends["m"], ends["d"], ends["y"] or ends["z"]), (ends["n"] or ends["m"], ends["e"], ends["z"]))
     )
     assert (last - first).days == left and written not in moved
@@ -184,7 +182,7 @@ def test_no_birth_date_tells_an_age_over_89(born):
     assert str(seen.year - 90)[-2:] in {y[-2:] for y in year} and len(written) <= len(born) + 6 and "31" not in written
     assert "genarian" not in clean and "nineties" not in clean and clean.count("90+") == 2
     young = re.search(r"DOB: (.*)", together("Patient: Okonkwo, Ada    DOB: 03/14/1951\nSeen on 2024-03-03.")[0])[1]
-    assert age_at(read_date(young)[0], seen) == 72
+    assert age_at(day_of(parse_date(young)), seen) == 72
 
 
 @settings(max_examples=40, deadline=None)
@@ -424,14 +422,14 @@ def test_a_day_without_a_year_keeps_its_interval(bare, full, days):
         text = f"Seen on {bare} for asthma, again on {full} with fever and lungs clear."
         moved = replace_phi(text, find_phi([text])[0], patient, KEY)[0]
         first, last = moved.split("Seen on ")[1].split(" for ")[0], moved.split("again on ")[1].split(" with")[0]
-        last = read_date(last)[0]
+        last = day_of(parse_date(last))
         assert (
             abs(
                 (
                     last
                     - min(
                         (
-                            read_date(first + sep + str(y))[0]
+                            day_of(parse_date(first + sep + str(y)))
                             for y in (last.year - 1, last.year, last.year + 1)
                             for sep in ("/" if "/" in first else ", ",)
                         ),

@@ -54,7 +54,7 @@ def test_it_is_the_only_script_of_the_package():
 
 
 def test_these_are_the_commands():
-    commands = "doctor key profile plan tables scores model retrain page serve store user accept".split()
+    commands = "doctor key profile plan tables why-phi scores model retrain page serve store user accept".split()
     assert {c[0] for c in COMMANDS if c} == set(commands)
 
 
@@ -220,3 +220,18 @@ def test_a_wrong_knob_ends_the_gateway_with_one_line(project):
     (project / "params.yaml").write_text("serve: {prot: 8000}\n")
     output = medllm("serve", code=1)
     assert output.startswith("medllm serve: ") and "serve.prot" in output and len(output.splitlines()) == 1
+
+
+def test_why_phi_tells_what_was_kept_and_dropped(project):
+    (project / "letter.txt").write_text(
+        "Seen by Dr. Mary Graves for chest pain on 3/14/2024. Started Mounjaro and Wegovy today, pH 7.21/68/55/27/88%. "
+        "The heart is normal in size and the lungs are clear. No pleural effusion and no pneumothorax is seen today.\n"
+    )
+    lines = medllm("why-phi", "letter.txt").splitlines()
+    kept = [line for line in lines if " kept " in line]
+    assert any("Mary Graves" in line for line in kept) and any("3/14/2024" in line for line in kept)
+    assert not any("7.21" in line or "Wegovy" in line for line in kept)
+
+
+def test_why_phi_names_a_file_that_is_not_there(project):
+    assert "nowhere.txt" in medllm("why-phi", "nowhere.txt", code=1)
