@@ -39,6 +39,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "artifacts": ["arrow_type", "read_records", "record_schema", "write_records"],
         "cache": ["EncryptedCache"],
         "frame": ["Stage", "stage"],
+        "pages": ["offline_page"],
         "marks": ["Mark", "mark_spans"],
         "machine": ["doctor", "fitting_profile"],
         "parallel": [

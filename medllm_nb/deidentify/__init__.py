@@ -48,7 +48,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "gazetteer": ["find_by_gazetteer"],
         "suggestions": ["find_by_rampart", "find_by_spacy"],
         "decisions": ["resolve_overlaps"],
-        "detect": ["DETECTORS", "Verdict", "find_phi", "why_phi"],
+        "detect": ["DETECTORS", "PhiVerdict", "find_phi", "why_phi"],
         "surrogates": [
             "PatientFacts",
             "patient_facts",
@@ -59,6 +59,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "reports": [
             "DeidResult",
             "DeidentifyParams",
+            "FoundPhi",
             "deidentify",
             "deidentify_all",
             "deidentify_patients",
@@ -69,6 +70,16 @@ __getattr__, __dir__, __all__ = _lazy.attach(
             "replace_phi",
             "residual_phi",
             "source_number",
+        ],
+        "local_words": [
+            "LocalLists",
+            "LocalWord",
+            "add_words",
+            "apply_lists",
+            "apply_lists_all",
+            "list_path",
+            "load_lists",
+            "remove_words",
         ],
         "reidentification": ["Replacement", "reidentification_key", "reidentify", "replacements", "table_folder"],
         "score": ["find_phi_stock", "plot_recall", "project_spans", "score_against_gold", "score_phi"],

@@ -255,7 +255,7 @@ def is_of_the_body(
         return False
     return all(len(w) < 4 or w in known or is_word(w) for w in words)
 
-
+# %% ../../nbs/03_deidentify/clinical.ipynb #63ee9621
 def is_plain_phrase(text: str, span: Span, names: list[ClinicalName]) -> bool:
     "Whether the words of a rule's finding show that it is no person and no place."
     written = [w.rstrip(".") for w in WORD.findall(text[span.start : span.end])]

@@ -92,7 +92,7 @@ def drop_medicine(report: Prepared, spans: list[Span], model: str = "en_core_web
     "The findings without names of medicine: guesses at one, and parts of a longer one."
     return [s for s in spans if not _means_medicine(report, s)]
 
-
+# %% ../../nbs/03_deidentify/decisions.ipynb #7dc01e04
 def drop_plain_words(report: Prepared, spans: list[Span], model: str = "en_core_web_sm") -> list[Span]:
     "The findings without phrases of patterns that hold plain or clinical words alone."
     plain = lambda s: s.detector not in GUESSING and is_plain_phrase(report.text, s, report.names)
@@ -161,7 +161,7 @@ def _is_heading(report: Prepared, span: Span, model: str) -> bool:
 
 _THE_KIND = re.compile(r"(?i)\b(?:in|to|at|from|by|of) the [\p{L}]+$")  # COURSE IN THE HOSPITAL
 
-
+# %% ../../nbs/03_deidentify/decisions.ipynb #0bcf0826
 def drop_no_names(report: Prepared, spans: list[Span], model: str = "en_core_web_sm") -> list[Span]:
     "The findings without countries, labels, drugs, headings, and eponyms in their clinical sense."
     no_names, out = word_set("drugs") | word_set("labels"), []

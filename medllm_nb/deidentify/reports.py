@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DeidentifyParams', 'replace_phi', 'deidentify', 'source_number', 'find_together', 'residual_phi', 'detection_version',
-           'find_cached', 'find_all', 'DeidResult', 'deidentify_patients', 'deidentify_all']
+           'find_cached', 'find_all', 'FoundPhi', 'DeidResult', 'deidentify_patients', 'deidentify_all']
 
 # %% ../../nbs/03_deidentify/reports.ipynb #d86b1558
 import hashlib
@@ -16,7 +16,17 @@ from typing import Iterable, Literal, NamedTuple
 
 import regex as re
 
-from ..core import DeidReport, EncryptedCache, EngineParams, Report, Span, StageParams, load_key, map_items
+from medllm_nb.core import (
+    DeidReport,
+    EncryptedCache,
+    EngineParams,
+    Record,
+    Report,
+    Span,
+    StageParams,
+    load_key,
+    map_items,
+)
 from .decisions import complete_names, resolve_overlaps
 from .detect import DETECTORS, find_phi
 from .identifiers import Identifier, certain_identifiers, find_again
@@ -33,6 +43,8 @@ class DeidentifyParams(StageParams):
     compare_stock: bool = True
     reidentification_table: bool = False
     reidentification_dir: str = "artifacts/reidentification"
+    always_replace: str = ".secrets/always_replace.enc"
+    never_replace: str = ".secrets/never_replace.enc"
 
 # %% ../../nbs/03_deidentify/reports.ipynb #ef4c07f3
 def _replacement(
@@ -181,6 +193,13 @@ def find_all(
     return [spans for spans, _ in results], sum(cached for _, cached in results)
 
 # %% ../../nbs/03_deidentify/reports.ipynb #62ff63ff
+class FoundPhi(Record):
+    "Where a report's PHI stood before it was replaced: `medllm review-phi` goes back to it. Only written encrypted."
+
+    report_id: str
+    spans: list[Span]
+
+
 class DeidResult(NamedTuple):
     "What comes of a report."
 

@@ -29,9 +29,10 @@ from medllm_nb.core import (
     write_records,
 )
 from .lexicon import LexiconFile
+from .local_words import apply_lists_all, load_lists
 from .recognizers import check_recognizers
 from .reidentification import Replacement, reidentification_key, replacements, table_folder
-from .reports import DeidentifyParams, DeidResult, deidentify_all, find_all
+from .reports import DeidentifyParams, DeidResult, FoundPhi, deidentify_all, find_all
 from .score import plot_recall, score_against_gold
 
 # %% ../../nbs/03_deidentify/deidentify.ipynb #8da9035a
@@ -88,14 +89,18 @@ def run_deidentify(
     phi_key, key = load_key("phi-at-rest"), load_key("surrogates")
     table = open_table(params, frame.root)  # its key is asked for before hours of work, not after
     reports = read_records(frame.artifact("ingest/reports"), Report, phi_key)
-    spans, cached = find_all([r.text for r in reports], params, frame.cache(), phi_key, engine)
+    texts, lists = [r.text for r in reports], load_lists(params, frame.root, phi_key)
+    spans, cached = find_all(texts, params, frame.cache(), phi_key, engine)
+    spans, listed = apply_lists_all(texts, spans, lists, params.model)
     results = deidentify_all(reports, spans, params, key, engine)
     with frame.output() as aside:
         write_records(aside / "reports", [r.clean for r in results if not r.rejected], DeidReport)
+        rows = [FoundPhi(report_id=r.clean.report_id, spans=r.spans) for r in results]
+        write_records(aside / "found", rows, FoundPhi, phi_key)
     if table:
         rows = [row for report, r in zip(reports, results) for row in replacements(report, r.spans, r.clean)]
         with atomic_folder(table[0]) as aside:
             write_records(aside, rows, Replacement, table[1])
-    metrics = count_replaced(results, cached)
+    metrics = count_replaced(results, cached) | listed
     metrics |= write_scores(frame, reports, [r.spans for r in results], params)
     return frame.write_metrics(metrics)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ..core import Example, Record, StageParams
+from ..core import Example, Record, StageParams, offline_page
 from .metrics import Answer
 
 # %% ../../nbs/09_evaluate/review_pages.ipynb #fa02a840
@@ -99,9 +99,6 @@ def review_page(
     seed: int,
 ) -> str:
     "The HTML page for one reviewer."
-    from jinja2 import Environment, PackageLoader
-
     rows = [i.model_dump(exclude={"model", "example_id"}) for i in order_for(items, reviewer, seed)]
     page = {"fingerprint": fingerprint(items), "reviewer": reviewer, "rubric": list(RUBRIC), "items": rows}
-    templates = Environment(loader=PackageLoader("medllm_nb.evaluate", "data"), autoescape=True)
-    return templates.get_template("review.html").render(reviewer=reviewer, rubric=RUBRIC, page=page)
+    return offline_page("medllm_nb.evaluate", "review.html", page, reviewer=reviewer, rubric=RUBRIC)

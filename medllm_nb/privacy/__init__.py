@@ -21,6 +21,18 @@ __getattr__, __dir__, __all__ = _lazy.attach(
             "search_strings",
         ],
         "privacy": ["LeakError", "run_privacy"],
+        "phi_review": [
+            "ReviewPhiParams",
+            "bound_sentence",
+            "draw_sample",
+            "gold_report",
+            "import_marks",
+            "miss_bound",
+            "review_result",
+            "run_score",
+            "score_own_gold",
+            "write_phi_page",
+        ],
         "dp_sgd": ["PrivacySpent", "patient_gradients", "private_optimizer", "train_private"],
         "membership": [
             "MemorizationParams",

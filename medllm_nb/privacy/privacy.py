@@ -22,6 +22,7 @@ from medllm_nb.core import (
     stage,
 )
 from ..deidentify.lexicon import LexiconFile
+from ..deidentify.local_words import apply_lists_all, load_lists
 from ..deidentify.reports import DeidentifyParams, find_all
 from ..deidentify.surrogates import patient_key
 from .audited_files import all_files, file_units, is_text, owners
@@ -42,7 +43,9 @@ def read_identifiers(
     reports = read_records(frame.artifact("ingest/reports"), Report, phi_key)
     labeled = frame.artifact("ingest/gold")
     gold = {g.report_id: g for g in read_records(labeled, GoldReport, phi_key)} if labeled.is_dir() else {}
-    spans, _ = find_all([r.text for r in reports], params, frame.cache(), phi_key, engine)
+    texts = [r.text for r in reports]
+    spans, _ = find_all(texts, params, frame.cache(), phi_key, engine)
+    spans, _ = apply_lists_all(texts, spans, load_lists(params, frame.root, phi_key), params.model)
     known = patient_identifiers(reports, spans, gold)
     return {patient_key(key, patient): values for patient, values in known.items()}
 

@@ -67,7 +67,7 @@ def measurement(rng: Random) -> str:
     )
     return rng.choice(forms)
 
-
+# %% ../../nbs/01_sample/pasted.ipynb #3853623c
 def growth(rng: Random) -> str:
     "A line of a growth chart or of an obstetric note."
     weeks, days = rng.randint(22, 41), rng.randint(0, 6)

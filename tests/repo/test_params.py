@@ -18,7 +18,7 @@ def params_class(section):
     "The class of a section: its name in capitals and Params, wherever in the package it stands."
     for path in sorted((ROOT / "medllm_nb").rglob("*.py")):
         for name in re.findall(r"(?m)^class (\w+)Params\(", path.read_text()):
-            if name.lower() == section:
+            if name.lower() == section.replace("_", ""):
                 module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
                 return getattr(import_module(module), f"{name}Params")
     raise AssertionError(f"no class for section {section}")
