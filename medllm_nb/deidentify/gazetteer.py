@@ -191,7 +191,7 @@ def is_plain_surname(
 ) -> bool:
     "Whether a plain word with a capital within a sentence, behind a name, is a last name: Nikodem Grab was called."
     written = text[word.start : word.end]
-    if word.kind != "word" or name.kind != "name" or written.isupper() or not written.isalpha():
+    if word.kind != "word" or name.kind not in ("name", "particle") or written.isupper() or not written.isalpha():
         return False
     folded = written.lower()
     if folded in stop_words() or folded in word_set("report_words") or folded in word_set("labels"):

@@ -7,8 +7,8 @@ __all__ = ['GUARDS', 'is_dialogue', 'guard_initials', 'guard_person', 'guard_lab
            'guard_relative', 'guard_lowercase_name', 'guard_address', 'guard_between_numbers', 'guard_uncommon_words',
            'guard_town', 'guard_with_city', 'guard_city', 'guard_city_facility', 'guard_facility', 'guard_ward',
            'guard_place', 'guard_partners', 'guard_company', 'guard_institution', 'could_be_name', 'guard_likely_name',
-           'guard_likely_full_name', 'guard_role_name', 'guard_typist', 'guard_message_name', 'guard_last_name',
-           'guard_last_first']
+           'guard_likely_full_name', 'guard_role_name', 'guard_typist', 'guard_employer', 'guard_message_name',
+           'guard_last_name', 'guard_last_first']
 
 # %% ../../nbs/03_deidentify/guards.ipynb #d3fb557f
 from functools import lru_cache
@@ -424,6 +424,14 @@ def guard_typist(text: str, span: Span) -> Span | None:
     return None if value in stop_words() or value in ("her", "him", "you", "rn", "md") else span
 
 # %% ../../nbs/03_deidentify/guards.ipynb #gpl0c003
+def guard_employer(text: str, span: Span) -> Span | None:
+    "A company: none of its words is of medicine, and one of them is no plain word or stands for a firm's form."
+    words = [w for w in _NAME_WORD.findall(text[span.start : span.end]) if len(w) > 1]
+    if any(is_clinical(w) or w.lower() in word_set("report_words") for w in words):
+        return None
+    return span if any(could_be_name(w) or w.isupper() for w in words) else None
+
+
 def guard_message_name(text: str, span: Span) -> Span | None:
     "Fields of a name: all but those with circumflexes are; of these one part must be a name, none a plain word."
     value = text[span.start : span.end]
@@ -471,6 +479,7 @@ _ALL = (
     guard_likely_full_name,
     guard_role_name,
     guard_typist,
+    guard_employer,
     guard_message_name,
     guard_last_name,
     guard_last_first,

@@ -494,11 +494,7 @@ def store_check(store: StoreOption = "") -> None:
 def review_phi_command(
     marks: Annotated[str, typer.Option("--import", metavar="FILE", help="marks that the page saved")] = "",
     to_lists: Annotated[
-        bool,
-        typer.Option(
-            "--to-lists",
-            help="with --import: what was missed goes to the list always, what was wrongly replaced to never",
-        ),
+        bool, typer.Option("--to-lists", help="with --import: put what was missed and wrongly replaced into the lists")
     ] = False,
     score: Annotated[
         bool, typer.Option("--score", help="recall of today's de-identification on what was labeled")

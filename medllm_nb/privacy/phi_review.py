@@ -95,7 +95,7 @@ class PhiItem(Record):
     original: str
     found: list[Span]  # in the original, one for each of `replaced`
 
-
+# %% ../../nbs/10_privacy/phi_review.ipynb #0a64ed8f
 def phi_items(
     drawn: list[DeidReport],
     originals: dict[str, Report],  # by report id
@@ -298,7 +298,7 @@ def kinds_table(
     table["precision"] = (right / table.replaced).round(4)
     return table.reset_index()
 
-
+# %% ../../nbs/10_privacy/phi_review.ipynb #e4a9846d
 def strata_table(
     items: list[PhiItem],
     marks: list[TextMarks],  # of those that were read

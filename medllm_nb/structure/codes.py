@@ -133,7 +133,7 @@ def _most_alike(words: str, similarity: float) -> list[tuple[str, float]]:
 
 TURNING_WORDS = re.compile(r"\d+|\b(?:no[nt]?|acute|chronic|left|right|with|without|hyper\w+|hypo\w+)\b")
 
-
+# %% ../../nbs/04_structure/codes.ipynb #788d2f85
 @lru_cache(4096)
 def matched_code(
     diagnosis: str,  # in words

@@ -381,7 +381,7 @@ def procedure_patterns() -> tuple[re.Pattern, re.Pattern, dict[str, re.Pattern]]
     names = re.compile(rf"(?:{words.names})\b")
     return names, re.compile(rf"(?i)(?:{words.not_procedures})"), status
 
-
+# %% ../../nbs/04_structure/treatment.ipynb #b6a10799
 def find_procedures(text: str, sections: list[Section] | None = None) -> list[Procedure]:
     """The procedures that a report names, in order, each as done, planned or denied; "named" where nothing says it.
 

@@ -54,8 +54,9 @@ def test_it_is_the_only_script_of_the_package():
 
 
 def test_these_are_the_commands():
-    commands = "doctor key profile plan tables why-phi scores model retrain page serve store user accept".split()
-    assert {c[0] for c in COMMANDS if c} == set(commands)
+    about_data = "tables why-phi review-phi phi-list scores".split()
+    commands = "doctor key profile plan model retrain page serve store user accept".split()
+    assert {c[0] for c in COMMANDS if c} == {*commands, *about_data}
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: "-".join(words) or "medllm")
