@@ -348,8 +348,8 @@ def test_what_a_page_hides_is_left_out_and_counted(hide):
         canvas.drawString(230, 650, "on the ward.")
 
     contents = read_content(pdf(draw), "a.pdf")
-    problems = contents.problems
-    assert contents.reports[0].pages[0].text.split() == "Small effusion, no pneumothorax is seen. Seen by on the ward.".split()
+    (page,), problems = contents.reports[0].pages, contents.problems
+    assert page.text.split() == "Small effusion, no pneumothorax is seen. Seen by on the ward.".split()
     assert [p.kind for p in problems] == ["hidden text"] and "10 letters and digits on page 1" in str(problems[0])
     assert "Ada" not in str(problems[0])
 
