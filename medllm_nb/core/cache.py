@@ -9,7 +9,7 @@ __all__ = ['EncryptedCache']
 import hmac
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Callable, Iterable, Iterator, NamedTuple
 
 from .files import atomic_file
 from .keys import decrypt, encrypt
@@ -39,3 +39,30 @@ class EncryptedCache(NamedTuple):
         "Keep a result, anything that JSON can hold but None, for a content."
         with atomic_file(self._path(content)) as aside:
             aside.write_bytes(encrypt(json.dumps(result).encode(), self.key))
+
+    def _kept(self) -> list[Path]:
+        "All that is kept, of every version."
+        return sorted(self.folder.glob("*.enc"))
+
+    def results(self) -> Iterator[tuple[Path, Any]]:
+        "(file, result) of all that is kept under this key, of every version."
+        for path in self._kept():
+            try:
+                yield path, json.loads(decrypt(path.read_bytes(), self.key))
+            except RuntimeError:
+                continue  # of another key: it can be read by nobody who has this one
+
+    def drop(self, is_gone: Callable[[Any], bool]) -> int:
+        "Remove the results, of every version, for which `is_gone` holds; how many."
+        gone = [path for path, result in self.results() if is_gone(result)]
+        for path in gone:
+            path.unlink(missing_ok=True)
+        return len(gone)
+
+    def keep_only(self, contents: Iterable[bytes]) -> int:
+        "Remove all but this version's results of these contents; how many were removed."
+        wanted = {self._path(content) for content in contents}
+        gone = [path for path in self._kept() if path not in wanted]
+        for path in gone:
+            path.unlink(missing_ok=True)
+        return len(gone)
