@@ -54,7 +54,7 @@ def test_it_is_the_only_script_of_the_package():
 
 
 def test_these_are_the_commands():
-    commands = "doctor key profile plan tables why-phi scores model retrain page serve store user accept".split()
+    commands = "doctor key profile plan tables why-phi review-phi phi-list annotations scores model retrain page serve store user accept".split()
     assert {c[0] for c in COMMANDS if c} == set(commands)
 
 
