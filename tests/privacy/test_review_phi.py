@@ -259,3 +259,15 @@ def test_a_mouse_marks_a_word_and_the_page_fits_a_narrow_screen(root, browser):
     assert page.get_attribute("#text mark.missed", "data-kind") == "Hospital, employer"
     page.keyboard.press("u")
     assert page.locator("#text mark.missed").count() == 0
+
+
+# Labels of other tools
+
+
+@pytest.mark.parametrize("form", ["label-studio", "brat", "i2b2"])
+def test_labels_go_out_and_come_back_as_gold(root, form, tmp_path):
+    folder = tmp_path / "labels"
+    assert "2 labeled reports" in medllm("annotations", "export", folder, "--format", form)
+    assert "2 labeled reports stored" in medllm("annotations", "import", folder, "--format", form)
+    assert run_score(PARAMS, root).set_index("entity").recall["all"] == 1
+    assert "choose from" in medllm("annotations", "import", folder, "--format", "word", code=2)
