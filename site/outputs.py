@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # What OCR reads and a model writes depends on the versions of Tesseract and on the processor.
 OTHER_MACHINES_DIFFER = ("02_", "06_", "07_", "08_", "09_", "10_", "11_", "12_", "13_")
 KINDS = ("text/markdown", "text/html", "text/plain", "image/png")
-BANNER = re.compile(r"\W*Unsloth")  # which says what this machine has
+BANNER = re.compile(r"\W*Unsloth|[WI]\d{4} \d\d:\d\d:")  # what a machine has, and a library's log with its time
 UNSTABLE = {
     "a path of one machine": re.compile(r"/(?:tmp|home|root|work|Users|var)/\w+"),
     "an address in memory": re.compile(r"\b0x[0-9a-f]{6,}\b"),

@@ -190,7 +190,8 @@ def apply_lists(
     model: str = "en_core_web_sm",  # spaCy's model
 ) -> ListedSpans:
     "The PHI with what always goes, without what never goes."
-    counts, never = Counter(), {_folded(w.text) for w in lists.never}
+    whole = lambda w: Span(start=0, end=len(w.text), entity="PERSON")
+    counts, never = Counter(), {_without_title(w.text, whole(w)) for w in lists.never}
     kept = []
     for s in spans:
         if never and _without_title(text, s) in never:

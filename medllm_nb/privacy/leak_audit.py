@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['EXACT_ENTITIES', 'DIGIT_GAP', 'MIDDLE_INITIAL', 'NUMBER_LABEL', 'TITLE', 'LAST_NAME_BEHIND', 'UNIQUE', 'days_of',
-           'IdentifierMatch', 'automaton', 'is_whole', 'find_matches', 'header_values', 'parts', 'patient_identifiers',
-           'search_strings', 'PatientIndex', 'index_patient', 'is_named', 'is_full_name', 'is_invented_name', 'is_leak',
-           'day_leaks', 'unique_search_strings', 'find_leaks']
+           'LEAST_DIGITS', 'IdentifierMatch', 'automaton', 'is_whole', 'find_matches', 'header_values', 'parts',
+           'patient_identifiers', 'search_strings', 'PatientIndex', 'index_patient', 'is_named', 'is_full_name',
+           'is_invented_name', 'is_leak', 'day_leaks', 'unique_search_strings', 'find_leaks']
 
 # %% ../../nbs/10_privacy/leak_audit.ipynb #065e3589
 import re
@@ -326,11 +326,23 @@ def unique_search_strings(
     return {v: e for v, e in (strings | short).items() if v not in surrogates and unique(v, e)}
 
 # %% ../../nbs/10_privacy/leak_audit.ipynb #2b09ca56
+LEAST_DIGITS = 6  # of a number that counts in another patient's text
+_NUMBER_LABEL = re.compile(r"(?:mrn|record|chart|file|patient|hospital|account|case|no\b|number|id\b|#)[^\n\d]{0,14}$")
+
+
 def _is_long(value: str, entity: str) -> bool:
-    "Whether a value counts in another patient's text: a number from seven digits on."
-    return entity not in NUMBER_ENTITIES or len(re.sub(r"\D", "", value)) >= 7
+    "Whether a value counts in another patient's text: a number from six digits on."
+    return entity not in NUMBER_ENTITIES or len(re.sub(r"\D", "", value)) >= LEAST_DIGITS
 
 
+def _is_others(match: IdentifierMatch) -> bool:
+    "Whether another patient's value is meant: six digits may be a count, so they need a label in front of them."
+    digits = re.sub(r"\D", "", match.read[match.start : match.end])
+    if match.entity not in NUMBER_ENTITIES or len(digits) > LEAST_DIGITS:
+        return True
+    return bool(_NUMBER_LABEL.search(match.read[max(0, match.start - 30) : match.start]))
+
+# %% ../../nbs/10_privacy/leak_audit.ipynb #1c320017
 def find_leaks(
     units: Iterable[SearchUnit],
     known: dict[str, set[Identifier]],  # by patient_key
@@ -344,8 +356,11 @@ def find_leaks(
     words, days = frozenset(w.rstrip(",") for s in surrogates for w in s.split()), days_of(surrogates)
     for unit in units:
         index = index_of(unit.patient)
-        machines = (index.machine, others) if unit.patient in known else (anyone,)
-        matches = find_matches(unit.text, *machines)
+        if unit.patient in known:
+            own = find_matches(unit.text, index.machine)
+            matches = own + [m for m in find_matches(unit.text, others) if m not in own and _is_others(m)]
+        else:
+            matches = find_matches(unit.text, anyone)
         kinds = [m.entity.removeprefix("SHORT_") for m in matches if is_leak(m, unit, index, words)]
         kinds += day_leaks(unit, index, days)
         if kinds:

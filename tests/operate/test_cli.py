@@ -54,9 +54,9 @@ def test_it_is_the_only_script_of_the_package():
 
 
 def test_these_are_the_commands():
-    about_data = "tables why-phi review-phi phi-list scores".split()
-    commands = "doctor key profile plan model retrain page serve store user accept".split()
-    assert {c[0] for c in COMMANDS if c} == {*commands, *about_data}
+    commands = "doctor key profile plan tables scores model retrain page serve store user accept".split()
+    phi = ["why-phi", "review-phi", "phi-list", "annotations"]
+    assert {c[0] for c in COMMANDS if c} == {*commands, *phi}
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: "-".join(words) or "medllm")

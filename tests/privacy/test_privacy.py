@@ -3,14 +3,17 @@
 import json
 import shutil
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import save_file
 
 from medllm_nb.core import EngineParams, DeidReport, Example, Message, Report, Span, encrypt, load_key, write_records
 from medllm_nb.deidentify import DeidentifyParams, deidentify, find_phi, find_together, patient_key
 from medllm_nb.deidentify.identifiers import Identifier, fold_for_search
 from medllm_nb.evaluate.metrics import Answer
+from medllm_nb.privacy.leak_audit import find_leaks
 from medllm_nb.privacy import (
     LeakError,
     SearchUnit,
@@ -104,6 +107,11 @@ def write(path, text):
 def table(path, row):
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist([row]), path)
+
+
+def weights(path, metadata):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({"lora_A": np.zeros((1, 1), dtype=np.float32)}, path, metadata=metadata)
 
 
 def audit(root, **params):
@@ -402,6 +410,15 @@ def output(of):
                 p, output({"output_type": "error", "ename": "ValueError", "evalue": PLANTED, "traceback": []})
             ),
         ),
+        (
+            "reports/nbs/tune.ipynb",
+            lambda p: write(p, json.dumps({"cells": [{"cell_type": "code", "source": [f"look_at('{PLANTED}')"]}]})),
+        ),
+        (
+            "reports/nbs/sft.ipynb",
+            lambda p: write(p, json.dumps({"cells": [{"cell_type": "markdown", "source": [PLANTED]}]})),
+        ),
+        ("artifacts/sft/adapter_model.safetensors", lambda p: weights(p, {"note": PLANTED})),
     ],
 )
 def test_an_identifier_in_any_file_fails_the_pipeline(run, file, plant):
@@ -423,9 +440,23 @@ def test_a_short_name_in_a_files_name_fails_the_pipeline_in_any_case(run):
         audit(run)
 
 
+@pytest.mark.parametrize(
+    "text, found",
+    [
+        pytest.param("See MRN: 482913 of the same ward.", 1, id="record number"),
+        pytest.param("another patient, #482913", 1, id="number sign"),
+        pytest.param("Platelets 482913, stable.", 0, id="count"),
+        pytest.param("CFU 482913/mL", 0, id="count with a unit"),
+    ],
+)
+def test_six_digits_of_another_patient_are_a_leak_behind_a_label(text, found):
+    known = {"k1": {Identifier("482913", "MEDICAL_RECORD_NUMBER")}, "k2": {Identifier("7122849", "ID")}}
+    assert find_leaks([SearchUnit("answers", "k2", text)], known).total() == found
+
+
 def test_weights_encrypted_tables_and_caches_are_left_out(run):
     (run / "artifacts/sft").mkdir()
-    (run / "artifacts/sft/model.safetensors").write_bytes(b"\0" + PLANTED.encode())
+    (run / "artifacts/sft/optimizer.bin").write_bytes(b"\0" + PLANTED.encode())
     (run / "artifacts/deidentify/reidentification").mkdir()
     (run / "artifacts/deidentify/reidentification/part-00000.parquet.enc").write_bytes(
         encrypt(PLANTED.encode(), load_key("re-identification"))
