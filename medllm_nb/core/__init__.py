@@ -37,7 +37,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "vocabulary": ["LabRange", "LabTest", "SECTIONS", "SPECIALTIES", "lab_tests"],
         "keys": ["create_key", "decrypt", "encrypt", "load_key", "write_fingerprint"],
         "artifacts": ["arrow_type", "read_records", "record_schema", "write_records"],
-        "cache": ["EncryptedCache"],
+        "cache": ["EncryptedCache", "drop_results", "keep_results_of", "kept_results"],
         "frame": ["Stage", "stage"],
         "pages": ["offline_page"],
         "marks": ["Mark", "mark_spans"],

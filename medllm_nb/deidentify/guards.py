@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['GUARDS', 'is_dialogue', 'guard_initials', 'guard_person', 'guard_labeled_person', 'guard_related_person',
            'guard_relative', 'guard_lowercase_name', 'guard_address', 'guard_between_numbers', 'guard_uncommon_words',
-           'guard_town', 'guard_partners', 'guard_company', 'guard_institution', 'guard_with_city', 'guard_city',
-           'guard_city_facility', 'guard_facility', 'guard_ward', 'could_be_name', 'guard_likely_name',
-           'guard_likely_full_name', 'guard_role_name', 'guard_typist', 'guard_message_name', 'guard_last_name',
-           'guard_last_first']
+           'guard_town', 'guard_with_city', 'guard_city', 'guard_city_facility', 'guard_facility', 'guard_ward',
+           'guard_place', 'guard_partners', 'guard_company', 'guard_institution', 'could_be_name', 'guard_likely_name',
+           'guard_likely_full_name', 'guard_role_name', 'guard_typist', 'guard_employer', 'guard_message_name',
+           'guard_last_name', 'guard_last_first']
 
 # %% ../../nbs/03_deidentify/guards.ipynb #d3fb557f
 from functools import lru_cache
@@ -228,46 +228,6 @@ def guard_town(text: str, span: Span) -> Span | None:
     "What has a word that is neither English nor clinical."
     return None if all(is_word(w) for w in _words_of(text, span)) else span
 
-# %% ../../nbs/03_deidentify/guards.ipynb #b794f887
-def guard_partners(text: str, span: Span) -> Span | None:
-    "Last names, and words that are no English."
-    known = lambda w: w == "and" or w in all_last_names() or not is_word(w)
-    return span if all(map(known, _words_of(text, span))) else None
-
-
-def guard_company(text: str, span: Span) -> Span | None:
-    "What has a word that is no generic one and no label."
-    generic = word_set("generic_institutions") | word_set("labels")
-    return None if all(w in generic for w in _words_of(text, span)) else span
-
-
-_LEAD = frozenset(
-    (
-        "the our this that at from to in for and of with by admitted transferred discharge discharged referred "
-        "seen facility dear cc a"
-    ).split()
-)
-_KIND_ONLY = frozenset(
-    (
-        "hospitals centre center clinics associates group partners physicians specialists consultants practice "
-        "institute system network healthcare college "
-        "services inc llc ltd pharmacy orchestra agency solutions systems limited"
-    ).split()
-)
-_LEADING_WORD = re.compile(r"[\p{L}'’\-]+[ \t\n]+")
-
-# %% ../../nbs/03_deidentify/guards.ipynb #5e49424a
-def guard_institution(text: str, span: Span) -> Span | None:
-    "The span without generic words at its start; None where nothing specific is left."
-    start = span.start
-    while (m := _LEADING_WORD.match(text, start, span.end)) and m[0].strip().lower() in _LEAD:
-        start = m.end()
-    left = [w.lower() for w in re.findall(r"[\p{L}'’\-]+", text[start : span.end])]
-    generic = all(w in word_set("generic_institutions") or w in _KIND_ONLY for w in left)
-    if generic and " ".join(left) not in ("general hospital", "children's hospital"):
-        return None
-    return guard_with_city(text, span.model_copy(update={"start": start}))
-
 # %% ../../nbs/03_deidentify/guards.ipynb #fac00002
 _CITY_BEHIND = re.compile(r"(?:,[ ]?|[ ]in[ ]|[ ])(?=\p{Lu})")
 
@@ -364,6 +324,52 @@ def guard_ward(text: str, span: Span) -> Span | None:
     medicine = lambda w: is_clinical(w) and w not in word_set("eponyms")
     return None if any(medicine(w) or w in common_words() and not _named(w) for w in words) else span
 
+
+def guard_place(text: str, span: Span) -> Span | None:
+    "A place; None where it begins with a word of medicine: moved to Lasix."
+    first = _words_of(text, span)[0]
+    return None if is_clinical(first) and first not in word_set("eponyms") else span
+
+# %% ../../nbs/03_deidentify/guards.ipynb #b794f887
+def guard_partners(text: str, span: Span) -> Span | None:
+    "Last names, and words that are no English."
+    known = lambda w: w == "and" or w in all_last_names() or not is_word(w)
+    return span if all(map(known, _words_of(text, span))) else None
+
+
+def guard_company(text: str, span: Span) -> Span | None:
+    "What has a word that is no generic one and no label."
+    generic = word_set("generic_institutions") | word_set("labels")
+    return None if all(w in generic for w in _words_of(text, span)) else span
+
+
+_LEAD = frozenset(
+    (
+        "the our this that at from to in for and of with by admitted transferred discharge discharged referred "
+        "seen facility dear cc a"
+    ).split()
+)
+_KIND_ONLY = frozenset(
+    (
+        "hospitals centre center clinics associates group partners physicians specialists consultants practice "
+        "institute system network healthcare college "
+        "services inc llc ltd pharmacy orchestra agency solutions systems limited"
+    ).split()
+)
+_LEADING_WORD = re.compile(r"[\p{L}'’\-]+[ \t\n]+")
+
+# %% ../../nbs/03_deidentify/guards.ipynb #5e49424a
+def guard_institution(text: str, span: Span) -> Span | None:
+    "The span without generic words at its start; None where nothing specific is left."
+    start = span.start
+    while (m := _LEADING_WORD.match(text, start, span.end)) and m[0].strip().lower() in _LEAD:
+        start = m.end()
+    left = [w.lower() for w in re.findall(r"[\p{L}'’\-]+", text[start : span.end])]
+    generic = all(w in word_set("generic_institutions") or w in _KIND_ONLY for w in left)
+    if generic and " ".join(left) not in ("general hospital", "children's hospital"):
+        return None
+    return guard_with_city(text, span.model_copy(update={"start": start}))
+
 # %% ../../nbs/03_deidentify/guards.ipynb #gpl0c001
 _INITIAL_LAST = re.compile(r"\p{L}{2}[ ]\p{Lu}\.$")
 _VOWEL = re.compile(r"[aeiouyäöüáéíóúàèêâôîåøæ]")
@@ -418,6 +424,14 @@ def guard_typist(text: str, span: Span) -> Span | None:
     return None if value in stop_words() or value in ("her", "him", "you", "rn", "md") else span
 
 # %% ../../nbs/03_deidentify/guards.ipynb #gpl0c003
+def guard_employer(text: str, span: Span) -> Span | None:
+    "A company: none of its words is of medicine, and one of them is no plain word or stands for a firm's form."
+    words = [w for w in _NAME_WORD.findall(text[span.start : span.end]) if len(w) > 1]
+    if any(is_clinical(w) or w.lower() in word_set("report_words") for w in words):
+        return None
+    return span if any(could_be_name(w) or w.isupper() for w in words) else None
+
+
 def guard_message_name(text: str, span: Span) -> Span | None:
     "Fields of a name: all but those with circumflexes are; of these one part must be a name, none a plain word."
     value = text[span.start : span.end]
@@ -460,10 +474,12 @@ _ALL = (
     guard_city_facility,
     guard_facility,
     guard_ward,
+    guard_place,
     guard_likely_name,
     guard_likely_full_name,
     guard_role_name,
     guard_typist,
+    guard_employer,
     guard_message_name,
     guard_last_name,
     guard_last_first,

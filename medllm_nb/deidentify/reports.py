@@ -31,6 +31,7 @@ from .decisions import complete_names, resolve_overlaps
 from .detect import DETECTORS, find_phi
 from .identifiers import Identifier, certain_identifiers, find_again
 from .lexicon import clinical_use
+from .matches import NOT_SEARCHED
 from .surrogates import PatientFacts, dates_with_year, patient_facts, patient_key, surrogate
 
 # %% ../../nbs/03_deidentify/reports.ipynb #e41c7cd8
@@ -175,7 +176,8 @@ def find_cached(
     missing = [i for i, spans in enumerate(kept) if spans is None]
     found = dict(zip(missing, find_phi([texts[i] for i in missing], model, detectors))) if missing else {}
     for i, spans in found.items():
-        cache.put(texts[i].encode(), [s.model_dump() for s in spans])
+        if all(s.detector != NOT_SEARCHED for s in spans):
+            cache.put(texts[i].encode(), [s.model_dump() for s in spans])
     return [(found[i], False) if i in found else ([Span(**s) for s in kept[i]], True) for i in range(len(texts))]
 
 # %% ../../nbs/03_deidentify/reports.ipynb #e9118205
@@ -205,7 +207,7 @@ class DeidResult(NamedTuple):
 
     spans: list[Span]  # its PHI
     clean: DeidReport  # without it
-    rejected: bool  # whether PHI is left in it
+    rejected: bool  # whether PHI is left in it, or it could not be searched in time
 
 
 def deidentify_patients(
@@ -222,7 +224,8 @@ def deidentify_patients(
         results = []
         for report, (spans, known) in zip(reports, together):
             clean = deidentify(report, spans, known, params.mode, key, facts)
-            results.append(DeidResult(spans, clean, bool(residual_phi(clean, known))))
+            unsearched = any(s.detector == NOT_SEARCHED for s in spans)
+            results.append(DeidResult(spans, clean, unsearched or bool(residual_phi(clean, known))))
         out.append(results)
     return out
 

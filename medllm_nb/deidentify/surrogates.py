@@ -343,7 +343,7 @@ def surrogate(
     if entity == "DATE_TIME":
         return (
             shift_date(
-                written, -keyed_random(key, patient, "days").randint(30, 365), facts.day_first, facts.latest, facts.near
+                written, -keyed_random(key, patient, "days").randint(30, 350), facts.day_first, facts.latest, facts.near
             )
             or "an earlier date"
         )

@@ -24,6 +24,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "headers": ["header_fields", "name_key"],
         "reading": ["Report", "make_report", "read_file", "read_report", "read_reports"],
         "patients": ["LedgerEntry", "extend_ledger", "link_patients", "read_ledger", "same_patient"],
+        "exclude": ["ExcludedReport", "ExcludedRow", "ExclusionError", "exclude_patients", "read_excluded"],
         "folder": ["FileResult", "Quarantined", "ReviewPage", "find_files", "gather", "pages_to_review", "read_all"],
         "accuracy": ["character_error_rate", "linked_pairs", "misread_by_format", "plot_formats"],
         "ingest": ["run_ingest"],

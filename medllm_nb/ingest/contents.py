@@ -60,10 +60,11 @@ def quiet_libraries() -> None:
 
 # %% ../../nbs/02_ingest/contents.ipynb #5ec0c6e9
 class Page(NamedTuple):
-    "A page's text, and its mean OCR word confidence (0-100) if it was read by OCR."
+    "A page's text, its mean OCR word confidence (0-100) if it was read by OCR, and what it hides."
 
     text: str
     confidence: float | None = None
+    hidden: int = 0  # letters and digits of a PDF's page that nobody sees, which are left out
 
 
 class ExtractedReport(NamedTuple):

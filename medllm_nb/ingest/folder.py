@@ -96,7 +96,7 @@ def reader_sources() -> str:
 
 def settings_key(params: IngestParams) -> str:
     "What a result depends on besides the file: the settings, and the source of the readers."
-    elsewhere = {"data_dir", "max_files", "review_below"}  # these change no result
+    elsewhere = {"data_dir", "exclude", "max_files", "review_below"}  # these change no result
     return params.model_dump_json(exclude=elsewhere) + reader_sources()
 
 # %% ../../nbs/02_ingest/folder.ipynb #2d5c967e

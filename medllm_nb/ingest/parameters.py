@@ -16,6 +16,7 @@ class IngestParams(StageParams):
 
     data_dir: str = "data"  # the folder that holds reports/
     max_files: int = Field(0, ge=0)  # 0 for all
+    exclude: str = "excluded"  # list of patients who opted out: a CSV file, or a folder of them; empty for none
     languages: list[str] = ["en"]  # ISO 639-1 codes; a report surely in another is set aside; empty: none is
     ocr_language: str = "eng"  # Tesseract's name of it
     ocr_dpi: int = Field(300, ge=72, le=600)

@@ -6,7 +6,8 @@
 __all__ = ['NO_REMARKS', 'DOUBTFUL_BELOW', 'MAX_STRANGE', 'PdfAnnotation', 'wide_text', 'chosen_options', 'field_text',
            'read_annotation', 'read_annotations', 'letters', 'insertion_point', 'annotation_line', 'annotation_text',
            'stands_already', 'merge_annotations', 'ocr_pdf_page', 'with_areas', 'doubtful_layer', 'read_pdf_page',
-           'with_filled', 'refuse_xfa', 'read_pdf', 'embedded_file_bytes', 'clipped_files', 'embedded_files']
+           'read_glyphs', 'with_filled', 'refuse_xfa', 'read_pdf', 'embedded_file_bytes', 'clipped_files',
+           'embedded_files']
 
 # %% ../../nbs/02_ingest/pdf.ipynb #c6a84796
 import ctypes
@@ -19,7 +20,7 @@ from .ocr import read_page
 from .text_layer import strange_share, usable_text
 from .parameters import IngestParams
 from .pdf_ink import ReadArea, better_reading, covered_share, draw_page, known_share, read_unread
-from .pdf_layout import Line, layout_lines
+from .pdf_layout import Line, layout_lines, page_glyphs
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument, PdfPage, PdfTextPage
@@ -232,7 +233,18 @@ def read_pdf_page(
 ) -> Page:
     "A PDF page as a person reads it: its text layer, what was filled in, and by OCR what neither of them says."
     textpage = page.get_textpage()
-    lines, filled = layout_lines(page, textpage), read_annotations(page, form)
+    glyphs, filled = page_glyphs(page, textpage), read_annotations(page, form)
+    return read_glyphs(page, textpage, layout_lines(glyphs.shown), filled, params)._replace(hidden=glyphs.hidden)
+
+
+def read_glyphs(
+    page: "PdfPage",
+    textpage: "PdfTextPage",
+    lines: list[Line],  # its text layer
+    filled: list[PdfAnnotation],
+    params: IngestParams,
+) -> Page:
+    "A page by its text layer, or by OCR where that is none, or a bad one."
     text = "\n".join(line.text for line in lines)
     if filled and not text.strip() and not covered_share(page):
         return Page(merge_annotations(textpage, filled))
@@ -250,7 +262,7 @@ def read_pdf_page(
 
 MAX_STRANGE = 0.02  # share of characters that no report holds
 
-
+# %% ../../nbs/02_ingest/pdf.ipynb #48784224
 def with_filled(page: Page, filled: list[PdfAnnotation]) -> Page:
     "A page with what was filled in and stands not in its text yet, at its end."
     missed = [annotation_line(f) for f in filled if letters(f.text) and letters(f.text) not in letters(page.text)]

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['INKLESS', 'GAP', 'SUPERSCRIPTS', 'SUBSCRIPTS', 'SCRIPT_TEXT', 'INDEX_TEXT', 'ORDINAL', 'BAND', 'COLUMN_LINES',
-           'COLUMN_GAP', 'STEEP', 'SAME_DIRECTION', 'Glyph', 'turned', 'glyph_at', 'ink_of', 'drawn_boxes',
-           'page_glyphs', 'without_doubles', 'Word', 'continues', 'page_words', 'script_of', 'join_scripts', 'Line',
-           'page_lines', 'gaps', 'common_gaps', 'runs_on', 'split_at', 'find_columns_of', 'reading_order',
-           'by_direction', 'straightened', 'sloping_line', 'layout_lines', 'layout_text']
+           'COLUMN_GAP', 'STEEP', 'SAME_DIRECTION', 'Glyph', 'turned', 'glyph_at', 'ink_of', 'is_clipped',
+           'drawn_boxes', 'PageGlyphs', 'page_glyphs', 'without_doubles', 'Word', 'continues', 'page_words',
+           'script_of', 'join_scripts', 'Line', 'page_lines', 'gaps', 'common_gaps', 'runs_on', 'split_at',
+           'find_columns_of', 'reading_order', 'by_direction', 'straightened', 'sloping_line', 'layout_lines',
+           'layout_text']
 
 # %% ../../nbs/02_ingest/pdf_layout.ipynb #386ad7b6
 import ctypes
@@ -18,6 +19,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
+
+from .pdf_hidden import unseen
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfPage, PdfTextPage
@@ -73,6 +76,13 @@ def ink_of(raw: object, textpage: object, number: int) -> str:
     return "white" if filled and all(color.value >= 250 for color in colors) else "ink"
 
 
+def is_clipped(raw: object, textpage: object, number: int) -> bool:
+    "Whether a clip may cut off a character."
+    drawn = raw.FPDFText_GetTextObject(textpage, number)
+    clip = raw.FPDFPageObj_GetClipPath(drawn) if drawn else None
+    return bool(clip) and raw.FPDFClipPath_CountPaths(clip) > 0
+
+
 def drawn_boxes(page: "PdfPage", kinds: Iterable[int]) -> list[tuple[float, float, float, float]]:
     "Where objects of some kinds of PDFium's are drawn, those inside forms by their forms' matrices, in points."
     boxes = []
@@ -84,11 +94,18 @@ def drawn_boxes(page: "PdfPage", kinds: Iterable[int]) -> list[tuple[float, floa
     return boxes
 
 # %% ../../nbs/02_ingest/pdf_layout.ipynb #5670d1f3
-def page_glyphs(page: "PdfPage", textpage: "PdfTextPage") -> list[Glyph]:
-    "The visible characters of a page in the order in which they were drawn."
+class PageGlyphs(NamedTuple):
+    "The characters that a page shows, in the order in which they were drawn, and how many it hides."
+
+    shown: list[Glyph]
+    hidden: int
+
+
+def page_glyphs(page: "PdfPage", textpage: "PdfTextPage") -> PageGlyphs:
+    "The characters of a page, those left out that nobody sees."
     from pypdfium2 import raw
 
-    glyphs, after_blank = [], False
+    glyphs, doubted, hidden, after_blank = [], {}, 0, False
     left, bottom, right, top = page.get_cropbox()
     pictures = cache(lambda: drawn_boxes(page, [raw.FPDF_PAGEOBJ_IMAGE]))
     painted = cache(lambda: pictures() + drawn_boxes(page, [raw.FPDF_PAGEOBJ_PATH, raw.FPDF_PAGEOBJ_SHADING]))
@@ -104,12 +121,17 @@ def page_glyphs(page: "PdfPage", textpage: "PdfTextPage") -> list[Glyph]:
         x, y = (x0 + x1) / 2, (y0 + y1) / 2
         after_blank = False
         on = lambda boxes: any(a <= x <= c and b <= y <= d for a, b, c, d in boxes)
-        if not on([(left, bottom, right, top)]):
+        ink = ink_of(raw, textpage, number) if on([(left, bottom, right, top)]) else "outside"
+        drawn = ink == "ink" or ink == "white" and on(painted())
+        if not drawn and not (ink == "none" and on(pictures())):
+            hidden += text.isalnum()
             continue
-        ink = ink_of(raw, textpage, number)
-        if ink == "ink" or (ink == "none" and on(pictures())) or (ink == "white" and on(painted())):
-            glyphs.append(glyph)
-    return without_doubles(glyphs)
+        if drawn and (on(painted()) or is_clipped(raw, textpage, number)):
+            doubted[len(glyphs)] = (x0, y0, x1, y1)
+        glyphs.append(glyph)
+    gone = {n for n, unseen_there in zip(doubted, unseen(page, list(doubted.values()))) if unseen_there}
+    hidden += sum(glyphs[n].text.isalnum() for n in gone)
+    return PageGlyphs(without_doubles([g for n, g in enumerate(glyphs) if n not in gone]), hidden)
 
 # %% ../../nbs/02_ingest/pdf_layout.ipynb #cd117cc6
 def without_doubles(glyphs: list[Glyph]) -> list[Glyph]:
@@ -342,9 +364,8 @@ def sloping_line(glyphs: list[Glyph]) -> Line:
     return Line(tuple(Word(word, n, n, first.base, 1, True) for n, word in enumerate(text)))
 
 
-def layout_lines(page: "PdfPage", textpage: "PdfTextPage") -> list[Line]:
+def layout_lines(glyphs: list[Glyph]) -> list[Line]:
     "The lines of a page as they are read; text in another direction than most, such as a stamp's, comes last."
-    glyphs = page_glyphs(page, textpage)
     steep = [glyph for glyph in glyphs if abs(glyph.tilt) > STEEP]
     lines = []
     for group in by_direction([glyph for glyph in glyphs if abs(glyph.tilt) <= STEEP]):
@@ -355,4 +376,4 @@ def layout_lines(page: "PdfPage", textpage: "PdfTextPage") -> list[Line]:
 
 def layout_text(page: "PdfPage", textpage: "PdfTextPage") -> str:
     "The text layer of a page, a line of it a line."
-    return "\n".join(line.text for line in layout_lines(page, textpage))
+    return "\n".join(line.text for line in layout_lines(page_glyphs(page, textpage).shown))

@@ -113,9 +113,27 @@ def unspecified_descendant(
     return code
 
 # %% ../../nbs/04_structure/codes.ipynb #82feb2ee
+@lru_cache(1)
+def _terms_by_length() -> dict[int, dict[int, str]]:
+    "The terms of each length, with their place in the table."
+    by_length: dict[int, dict[int, str]] = {}
+    for i, term in enumerate(icd_terms()):
+        by_length.setdefault(len(term), {})[i] = term
+    return by_length
+
+
+def _most_alike(words: str, similarity: float) -> list[tuple[str, float]]:
+    "The two terms most like the words; only those are compared whose length allows that likeness."
+    part, found = similarity / (200 - similarity), []
+    for length, terms in _terms_by_length().items():
+        if part * len(words) - 1 < length < len(words) / part + 1:
+            found += process.extract(words, terms, scorer=fuzz.ratio, score_cutoff=similarity, limit=None)
+    return [(term, likeness) for term, likeness, _ in sorted(found, key=lambda f: (-f[1], f[2]))[:2]]
+
+
 TURNING_WORDS = re.compile(r"\d+|\b(?:no[nt]?|acute|chronic|left|right|with|without|hyper\w+|hypo\w+)\b")
 
-
+# %% ../../nbs/04_structure/codes.ipynb #788d2f85
 @lru_cache(4096)
 def matched_code(
     diagnosis: str,  # in words
@@ -127,7 +145,7 @@ def matched_code(
         return unspecified_descendant(terms[words])
     if len(words) < 8 or len(words) > 120:
         return None
-    best = process.extract(words, terms.keys(), scorer=fuzz.ratio, score_cutoff=similarity, limit=2)
+    best = _most_alike(words, similarity)
     if not best:
         return None
     tied = len(best) == 2 and best[0][1] == best[1][1]

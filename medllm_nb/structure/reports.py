@@ -8,6 +8,7 @@ __all__ = ['PERSONAL_LINE', 'StructureParams', 'specialty_points', 'find_special
 
 # %% ../../nbs/04_structure/reports.ipynb #a2735988
 import re
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import Field
@@ -21,6 +22,7 @@ from .spelling import Edit, apply_edits, correct_spelling, find_abbreviations
 from .tables import specialty_table
 from .terms import TERMINOLOGY
 from .treatment import find_allergies, find_medications, find_procedures, find_vitals
+from .words import whole_words
 
 # %% ../../nbs/04_structure/reports.ipynb #4cdbc3d4
 class StructureParams(StageParams):
@@ -35,9 +37,15 @@ class StructureParams(StageParams):
     snomed: str = TERMINOLOGY  # a folder with an RF2 release of SNOMED CT; without one in it, ICD-10-CM
 
 # %% ../../nbs/04_structure/reports.ipynb #e36e6953
-def _count_words(words: str, text: str) -> int:
-    "How many different words of a pattern a text holds."
-    return len({m.group().lower() for m in re.finditer(rf"(?i)\b(?:{words})\b", text)})
+@lru_cache(100)
+def _word_pattern(words: str) -> re.Pattern:
+    "Words that end where a word ends; `whole_words` looks at where they begin."
+    return re.compile(rf"(?:{words})\b")
+
+
+def _count_words(words: str, lower: str) -> int:
+    "How many different words of a pattern a text in lower case holds."
+    return len({m.group() for m in whole_words(_word_pattern(words), lower)})
 
 
 PERSONAL_LINE = re.compile(r"(?i)\s*(?:name|patient|dob|mrn|address|phone|tel)\b")
@@ -48,9 +56,9 @@ def specialty_points(
     sections: list[Section],  # of that text
 ) -> dict[str, int]:
     "Points for each kind of report."
-    table = specialty_table()
-    body = lambda name: "\n".join(f"{s.heading} {text[s.start : s.end]}" for s in sections if s.name == name)
-    title = "\n".join(line for line in text[:300].splitlines()[:4] if not PERSONAL_LINE.match(line))
+    table, lower = specialty_table(), text.lower()
+    body = lambda name: "\n".join(f"{s.heading} {text[s.start : s.end]}" for s in sections if s.name == name).lower()
+    title = "\n".join(line for line in text[:300].splitlines()[:4] if not PERSONAL_LINE.match(line)).lower()
     procedure, signature = body("procedure"), body("signature")
     points = {
         kind: 3 * (_count_words(words, title) > 0) + 3 * (_count_words(words, procedure) > 0)
@@ -59,8 +67,8 @@ def specialty_points(
     for kind, words in table.signed.items():
         points[kind] += 4 * (_count_words(words, signature) > 0)
     for kind, words in table.typical.items():
-        points[kind] += min(3, _count_words(words, text))
-    if _count_words(table.discharge, text):
+        points[kind] += min(3, _count_words(words, lower))
+    if _count_words(table.discharge, lower):
         points["discharge summary"] += 3
     names = {s.name for s in sections}
     if "examination" in names and "procedure" not in names:
@@ -88,7 +96,7 @@ def find_specialty(
         return stated
     points = specialty_points(text, find_sections(text) if sections is None else sections)
     (first, most), (_, next_most) = sorted(points.items(), key=lambda item: -item[1])[:2]
-    operation = _count_words(specialty_table().operative, text) >= 2
+    operation = _count_words(specialty_table().operative, text.lower()) >= 2
     clear = most >= 3 and most > next_most
     return first if clear and not operation else "other"
 
@@ -161,6 +169,6 @@ def structure_reports(
 
 def preload_tables(params: StructureParams) -> None:
     "Build what structuring looks things up in, before the local pool branches off."
-    text = "FINDINGS: pleural effuslon, pnuemonia."
+    text = "FINDINGS: pleural effuslon, pnuemonia.\nLABS: Ferritin 6 ng/mL (20-300)"
     report = DeidReport(report_id="", patient_key="", format="image", ocr_confidence=[0.0], text=text)
     structure_report(report, params)

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['WordList', 'Pattern', 'WORD', 'DOSE_BEHIND', 'CLAUSE_END', 'REACH', 'FAMILY', 'NOT_TAKEN', 'CLAUSE_BREAK', 'UNITS',
-           'GOALS', 'GOAL', 'OTHER_WEIGHT', 'NO_RANGE', 'split_words', 'compiled', 'MedicationWords', 'AllergyWords',
-           'VitalRow', 'ProcedureWords', 'TreatmentFile', 'treatment_words', 'any_of', 'DrugName', 'drug_patterns',
-           'find_drug_names', 'sig_patterns', 'directions', 'status_patterns', 'medication_status', 'clause_before',
-           'find_medications', 'allergy_patterns', 'substances_in', 'stretch_allergies', 'find_allergies',
-           'vital_patterns', 'find_vitals', 'without_overlaps', 'procedure_patterns', 'find_procedures']
+           'GOALS', 'GOAL', 'OTHER_WEIGHT', 'NO_RANGE', 'WORD_START', 'split_words', 'compiled', 'MedicationWords',
+           'AllergyWords', 'VitalRow', 'ProcedureWords', 'TreatmentFile', 'treatment_words', 'any_of', 'DrugName',
+           'drug_patterns', 'find_drug_names', 'sig_patterns', 'directions', 'status_patterns', 'medication_status',
+           'clause_before', 'find_medications', 'allergy_patterns', 'substances_in', 'stretch_allergies',
+           'find_allergies', 'vital_patterns', 'find_vitals', 'without_overlaps', 'procedure_word', 'procedure_words',
+           'procedure_patterns', 'find_procedures']
 
 # %% ../../nbs/04_structure/treatment.ipynb #237fc273
 import re
@@ -21,6 +22,7 @@ from pydantic import BeforeValidator, field_validator
 from ..core import Allergy, DataFile, Medication, Procedure, Section, VitalSign, load_data
 from .sections import find_sections
 from .terms import drug_names
+from .words import lowered, whole_words
 
 # %% ../../nbs/04_structure/treatment.ipynb #d22c4fee
 def split_words(written: str) -> tuple[str, ...]:
@@ -353,13 +355,33 @@ def without_overlaps(vitals: list[VitalSign]) -> list[VitalSign]:
 
 # %% ../../nbs/04_structure/treatment.ipynb #64228fae
 @lru_cache(1)
+def procedure_word() -> re.Pattern:
+    "A word with an ending of procedures, from that ending on."
+    return re.compile(rf"(?:{any_of(treatment_words().procedures.endings)})(?![a-z-])")
+
+
+WORD_START = re.compile(r"[A-Za-z-]*\Z")
+
+
+def procedure_words(text: str) -> list[re.Match]:
+    "The words with an ending of procedures."
+    lower, found = lowered(text), []
+    for m in procedure_word().finditer(lower):
+        begin = WORD_START.search(text, max(0, m.start() - 60), m.end()).start()
+        word = WORD.search(text, begin, m.end())
+        found += [word] if word and word.end() == m.end() else []
+    return found
+
+
+@lru_cache(1)
 def procedure_patterns() -> tuple[re.Pattern, re.Pattern, dict[str, re.Pattern]]:
     "The names of procedures, what looks like one and is none, and the cues of each status."
     words = treatment_words().procedures
     status = {name: re.compile(rf"(?i)\b(?:{pattern})\b") for name, pattern in words.status.items()}
-    return re.compile(rf"(?i)\b(?:{words.names})\b"), re.compile(rf"(?i)(?:{words.not_procedures})"), status
+    names = re.compile(rf"(?:{words.names})\b")
+    return names, re.compile(rf"(?i)(?:{words.not_procedures})"), status
 
-
+# %% ../../nbs/04_structure/treatment.ipynb #b6a10799
 def find_procedures(text: str, sections: list[Section] | None = None) -> list[Procedure]:
     """The procedures that a report names, in order, each as done, planned or denied; "named" where nothing says it.
 
@@ -368,16 +390,18 @@ def find_procedures(text: str, sections: list[Section] | None = None) -> list[Pr
     sections = find_sections(text) if sections is None else sections
     names, none, cues = procedure_patterns()
     found = []
-    endings = treatment_words().procedures.endings
-    words = [m for m in WORD.finditer(text) if m.group().lower().endswith(endings)]
-    others = [m for m in names.finditer(text) if not any(w.start() < m.end() and m.start() < w.end() for w in words)]
+    words, lower = procedure_words(text), lowered(text)
+    others = [
+        m for m in whole_words(names, lower) if not any(w.start() < m.end() and m.start() < w.end() for w in words)
+    ]
     for m in sorted([*words, *others], key=lambda m: m.start()):
         section = next((s for s in sections if s.start <= m.start() < s.end), None)
-        if none.fullmatch(m.group()) or (section and section.name in ("header", "signature", "allergies")):
+        name = text[m.start() : m.end()]
+        if none.fullmatch(name) or (section and section.name in ("header", "signature", "allergies")):
             continue
         before = clause_before(text, m.start())[-60:]
         near = [(c.end(), status) for status, pattern in cues.items() for c in pattern.finditer(before)]
         of_section = {"procedure": "done", "recommendations": "planned"}.get(section.name if section else "", "named")
         status = max(near)[1] if near else of_section
-        found.append(Procedure(name=m.group(), status=status, start=m.start(), end=m.end()))
+        found.append(Procedure(name=name, status=status, start=m.start(), end=m.end()))
     return found

@@ -478,7 +478,10 @@ def test_the_way_back_has_a_key_and_a_place_of_its_own(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="apart"):
         run_deidentify(params.model_copy(update={"reidentification_dir": "artifacts/deidentify/table"}), tmp_path)
     run_deidentify(params, tmp_path)
-    assert {p.name for p in (tmp_path / "artifacts/deidentify").iterdir()} == {"reports"}
+    assert {p.name for p in (tmp_path / "artifacts/deidentify").iterdir()} == {
+        "found",
+        "reports",
+    }  # where PHI stood, encrypted, and the reports without it
     clean = read_records(tmp_path / "artifacts/deidentify/reports", DeidReport)[0]
     assert "O'Connell, Margaret A." in {r.original for r in reidentify(clean.patient_key, root=tmp_path)}
     with pytest.raises(RuntimeError, match="does not open"):

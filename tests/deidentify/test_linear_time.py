@@ -14,7 +14,8 @@ from medllm_nb.deidentify.recognizers import (
     apply_rules,
     phi_rules,
 )
-from medllm_nb.core import load_data
+from medllm_nb.core import Report, load_data
+from medllm_nb.deidentify import DeidentifyParams, deidentify_patients, find_phi
 
 RUNS = (" ", "\n", "a", "A", "1", ".", "-", ",", "Ab ", "Ab-", "12 ", "1-", "A. ")
 
@@ -33,7 +34,7 @@ def is_linear(search, before: str, piece: str, after: str) -> bool:
     "Whether 4,000 characters take less than 8 times as long as 1,000, or less than 8 passes over them."
     short, long = (before + (piece * length)[:length] + after for length in (1000, 4000))
     one_pass = lambda text: sum(1 for _ in re.finditer(r"(?:\w|\W)", text))
-    for times in (1, 5):
+    for times in (1, 4, 12):
         if seconds(search, long, times) < 8 * max(seconds(search, short, times), seconds(one_pass, long, times)):
             return True
     return False
@@ -71,3 +72,17 @@ def test_what_is_not_searched_in_time_does_not_pass(monkeypatch):
     with pytest.warns(UserWarning, match="took longer"):
         (span,) = find_by_rules(text)
     assert (span.start, span.end) == (0, len(text))
+
+
+def test_a_report_that_is_not_searched_in_time_is_withheld(monkeypatch):
+    slow = PhiRule("slow", "ID", 0.9, "(?:a|aa)+(?P<phi>c)")
+    monkeypatch.setattr("medllm_nb.deidentify.matches._all_rules", lambda: (slow,))
+    monkeypatch.setattr("medllm_nb.deidentify.matches.SECONDS", 0.01)
+    text = "Seen for cough. " + "a" * 60 + "xc"
+    report = Report(
+        report_id="r1", patient_id="p1", source="a.txt", format="text", text=text, pages=1, ocr_confidence=[]
+    )
+    with pytest.warns(UserWarning, match="took longer"):
+        spans = find_phi([text])[0]
+    ((result,),) = deidentify_patients([[(report, spans)]], DeidentifyParams(), bytes(range(32)))
+    assert result.rejected

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from medllm_nb.ingest import read_pdf
+from medllm_nb.ingest import read_content, read_pdf
 from medllm_nb.ingest.pdf_ink import covered_share
 from medllm_nb.ingest.pdf_layout import layout_text
 
@@ -294,3 +294,77 @@ def test_every_word_of_a_page_is_read_once_and_in_its_row(rows, rotation, random
     page = pypdfium2.PdfDocument(content)[0]
     text = layout_text(page, page.get_textpage())
     assert [line.split() for line in text.splitlines()] == rows
+
+
+def covered_by_a_bar(canvas):
+    canvas.drawString(130, 650, "Ada Okonkwo")
+    canvas.rect(128, 645, 90, 18, fill=1)
+
+
+def covered_by_a_white_box(canvas):
+    canvas.drawString(130, 650, "Ada Okonkwo")
+    canvas.setFillGray(1)
+    canvas.rect(128, 645, 90, 18, fill=1, stroke=0)
+
+
+def covered_by_a_picture(canvas):
+    canvas.drawString(130, 650, "Ada Okonkwo")
+    canvas.drawImage(ImageReader(Image.new("L", (40, 10), 128)), 128, 645, 90, 18)
+
+
+def cut_off_by_a_clip(canvas):
+    path = canvas.beginPath()
+    path.rect(300, 300, 50, 50)
+    canvas.saveState()
+    canvas.clipPath(path, stroke=0)
+    canvas.drawString(130, 650, "Ada Okonkwo")
+    canvas.restoreState()
+
+
+def in_the_color_of_its_box(canvas):
+    canvas.setFillColorRGB(0, 0, 0.6)
+    canvas.rect(128, 645, 90, 18, fill=1)
+    canvas.drawString(130, 650, "Ada Okonkwo")
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [
+        covered_by_a_bar,
+        covered_by_a_white_box,
+        covered_by_a_picture,
+        cut_off_by_a_clip,
+        in_the_color_of_its_box,
+    ],
+    ids=lambda f: f.__name__,
+)
+def test_what_a_page_hides_is_left_out_and_counted(hide):
+    def draw(canvas):
+        canvas.drawString(72, 700, "Small effusion, no pneumothorax is seen.")
+        canvas.drawString(72, 650, "Seen by")
+        canvas.saveState()
+        hide(canvas)
+        canvas.restoreState()
+        canvas.drawString(230, 650, "on the ward.")
+
+    contents = read_content(pdf(draw), "a.pdf")
+    (page,), problems = contents.reports[0].pages, contents.problems
+    assert page.text.split() == "Small effusion, no pneumothorax is seen. Seen by on the ward.".split()
+    assert [p.kind for p in problems] == ["hidden text"] and "10 letters and digits on page 1" in str(problems[0])
+    assert "Ada" not in str(problems[0])
+
+
+def test_letters_on_shaded_rows_and_within_a_clip_stay():
+    def draw(canvas):
+        path = canvas.beginPath()
+        path.rect(0, 0, 612, 792)
+        canvas.clipPath(path, stroke=0)
+        for n, row in enumerate(("Sodium 128 mmol/L", "Potassium 6.1 mmol/L", "I. l - . |")):
+            canvas.setFillGray((0.9, 0.75, 0.2)[n])
+            canvas.rect(60, 695 - 20 * n, 300, 20, fill=1, stroke=0)
+            canvas.setFillGray((0, 0, 1)[n])
+            canvas.drawString(72, 700 - 20 * n, row)
+
+    contents = read_content(pdf(draw), "a.pdf")
+    assert contents.reports[0].pages[0].text.split() == "Sodium 128 mmol/L Potassium 6.1 mmol/L I. l - . |".split()
+    assert contents.problems == []
