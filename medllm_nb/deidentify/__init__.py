@@ -71,7 +71,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
             "residual_phi",
             "source_number",
         ],
-        "annotations": ["ANNOTATION_FORMATS", "AnnotatedText", "read_annotations", "write_annotations"],
+        "annotations": ["ANNOTATION_FORMATS", "AnnotatedText", "read_labeled", "write_labeled"],
         "local_words": [
             "LocalLists",
             "LocalWord",

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['I2B2_KINDS', 'I2B2_TYPES', 'ANNOTATION_FORMATS', 'AnnotatedText', 'to_brat', 'from_brat', 'to_label_studio',
-           'from_label_studio', 'to_i2b2', 'from_i2b2', 'write_annotations', 'read_annotations']
+           'from_label_studio', 'to_i2b2', 'from_i2b2', 'write_labeled', 'read_labeled']
 
 # %% ../../nbs/03_deidentify/annotations.ipynb #58bc33c3
 import json
@@ -167,7 +167,7 @@ I2B2_TYPES = {t: kind for kind, (_, t) in I2B2_KINDS.items()} | {
 }
 _FORBIDDEN = re.compile(r"[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
 
-# %% ../../nbs/03_deidentify/annotations.ipynb #6054f82e
+# %% ../../nbs/03_deidentify/annotations.ipynb #d40a1e68
 def to_i2b2(
     text: str,
     spans: list[Span],
@@ -188,7 +188,7 @@ def to_i2b2(
     head = '<?xml version="1.0" encoding="UTF-8" ?>\n'
     return f"{head}<deIdi2b2>\n<TEXT>{body}</TEXT>\n<TAGS>\n{''.join(tags)}</TAGS>\n</deIdi2b2>\n"
 
-
+# %% ../../nbs/03_deidentify/annotations.ipynb #6ec1f903
 def from_i2b2(
     content: bytes,  # of an XML file
     left_out: Counter,  # counts the labels that are no identifiers
@@ -213,11 +213,11 @@ def from_i2b2(
         spans += _known("AGE under 90" if young else ours, start, end, left_out)
     return text, sorted(spans, key=lambda s: s.start)
 
-# %% ../../nbs/03_deidentify/annotations.ipynb #1067c0f4
+# %% ../../nbs/03_deidentify/annotations.ipynb #4f2303ad
 ANNOTATION_FORMATS = ("label-studio", "brat", "i2b2")
 
-
-def write_annotations(
+# %% ../../nbs/03_deidentify/annotations.ipynb #9a5de34c
+def write_labeled(
     folder: str | Path,  # made if missing
     documents: list[AnnotatedText],
     form: str,  # label-studio, brat or i2b2
@@ -236,7 +236,7 @@ def write_annotations(
             aside.write_bytes(content.encode())
     return [folder / name for name in contents]
 
-
+# %% ../../nbs/03_deidentify/annotations.ipynb #e6d76fcb
 def _read_one(path: Path, form: str, left_out: Counter) -> Iterable[AnnotatedText]:
     "The documents of a file."
     if form == "label-studio":
@@ -246,8 +246,8 @@ def _read_one(path: Path, form: str, left_out: Counter) -> Iterable[AnnotatedTex
     text = path.with_suffix(".txt").read_bytes().decode()
     return [AnnotatedText(path.stem, text, from_brat(text, path.read_bytes().decode(), left_out))]
 
-
-def read_annotations(
+# %% ../../nbs/03_deidentify/annotations.ipynb #1ada1e47
+def read_labeled(
     folder: str | Path,
     form: str,  # label-studio, brat or i2b2
 ) -> tuple[list[AnnotatedText], Counter]:

@@ -92,7 +92,8 @@ def name_evidence(
     if folded in word_set("eponyms"):
         return "both" if folded in given_names() else "eponym"
     if is_clinical(folded):
-        return "clinical"
+        surname = folded in word_set("labels") and folded in all_last_names()  # Mason Ward
+        return "eponym" if surname else "clinical"
     if word.isupper() and len(word) < 5:
         return "word"  # an abbreviation
     if folded in unambiguous_given_names():

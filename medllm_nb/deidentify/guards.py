@@ -7,8 +7,8 @@ __all__ = ['GUARDS', 'is_dialogue', 'guard_initials', 'guard_person', 'guard_lab
            'guard_relative', 'guard_lowercase_name', 'guard_address', 'guard_between_numbers', 'guard_uncommon_words',
            'guard_town', 'guard_with_city', 'guard_city', 'guard_city_facility', 'guard_facility', 'guard_ward',
            'guard_place', 'guard_partners', 'guard_company', 'guard_institution', 'could_be_name', 'guard_likely_name',
-           'guard_likely_full_name', 'guard_role_name', 'guard_typist', 'guard_employer', 'guard_message_name',
-           'guard_last_name', 'guard_last_first']
+           'guard_possible_name', 'guard_likely_full_name', 'guard_role_name', 'guard_typist', 'guard_employer',
+           'guard_message_name', 'guard_last_name', 'guard_last_first']
 
 # %% ../../nbs/03_deidentify/guards.ipynb #d3fb557f
 from functools import lru_cache
@@ -399,6 +399,13 @@ def guard_likely_name(text: str, span: Span) -> Span | None:
     return span if before_initial or any(map(could_be_name, words)) else None
 
 # %% ../../nbs/03_deidentify/guards.ipynb #gpl0c002
+def guard_possible_name(text: str, span: Span) -> Span | None:
+    "Words that are names by the lists, plain ones too, or that nobody knows; none of medicine."
+    words = [w for w in _NAME_WORD.findall(text[span.start : span.end]) if len(w) > 2 and w[0].isupper()]
+    borne = lambda w: could_be_name(w) or _named(w) and not is_clinical(w) and w.lower() not in word_set("labels")
+    return span if words and all(map(borne, words)) else None
+
+
 def guard_likely_full_name(text: str, span: Span) -> Span | None:
     "Two words in small letters, one of which lists know as a name and neither of which is a plain word."
     words = _NAME_WORD.findall(text[span.start : span.end])
@@ -444,7 +451,8 @@ def guard_message_name(text: str, span: Span) -> Span | None:
 def guard_last_name(text: str, span: Span) -> Span | None:
     "A last name alone: a usual one, or a word that nobody knows."
     word = _NAME_WORD.findall(text[span.start : span.end])[-1]
-    return span if could_be_name(word) and not word.isupper() else None
+    known = word.lower() in common_surnames() or _named(word) and not is_word(word)
+    return span if could_be_name(word) and (known or not word.isupper()) else None
 
 
 def guard_last_first(text: str, span: Span) -> Span | None:
@@ -476,6 +484,7 @@ _ALL = (
     guard_ward,
     guard_place,
     guard_likely_name,
+    guard_possible_name,
     guard_likely_full_name,
     guard_role_name,
     guard_typist,

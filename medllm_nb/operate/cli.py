@@ -497,17 +497,15 @@ def store_check(store: StoreOption = "") -> None:
 def review_phi_command(
     marks: Annotated[str, typer.Option("--import", metavar="FILE", help="marks that the page saved")] = "",
     to_lists: Annotated[
-        bool, typer.Option("--to-lists", help="with --import: put what was missed and wrongly replaced into the lists")
+        bool, typer.Option("--to-lists", help="with --import: what was marked goes to the lists")
     ] = False,
-    score: Annotated[
-        bool, typer.Option("--score", help="recall of today's de-identification on what was labeled")
-    ] = False,
-    size: Annotated[
-        int | None, typer.Option(help="texts to read, 0 for all; else review_phi.size of params.yaml")
-    ] = None,
+    score: Annotated[bool, typer.Option("--score", help="recall of today's rules on what was labeled")] = False,
+    size: Annotated[int | None, typer.Option(help="texts to read, 0 for all; else that of params.yaml")] = None,
     seed: Annotated[int | None, typer.Option(help="which of them; else review_phi.seed")] = None,
 ) -> None:
     """An offline page on which a person marks what de-identification missed, and what came of it.
+
+    With --to-lists, what was missed will always be replaced, and what was wrongly replaced never (medllm phi-list).
 
     \b
     Examples:
@@ -633,16 +631,16 @@ def phi_list_show(name: Annotated[str, typer.Argument(metavar="[always|never]")]
         for word in getattr(lists, each):
             print(f"{each}\t{word.text}" + (f"\t{word.entity}" if word.entity else ""))
 
-# %% ../../nbs/13_operate/cli.ipynb #a31a6486
+# %% ../../nbs/13_operate/cli.ipynb #6fc5126a
 FormatOption = Annotated[str, typer.Option("--format", help="label-studio, brat or i2b2")]
 
-
+# %% ../../nbs/13_operate/cli.ipynb #a1faf8e1
 def check_choice(value: str, choices: tuple[str, ...], option: str) -> None:
     "A usage error for a value that is none of the choices."
     if value not in choices:
         raise typer.BadParameter(f"{value!r}: choose from {', '.join(choices)}", param_hint=option)
 
-
+# %% ../../nbs/13_operate/cli.ipynb #ea94a6d3
 @annotations_app.command("export")
 def annotations_export(
     folder: Annotated[str, typer.Argument(help="to write into")],
@@ -666,7 +664,7 @@ def annotations_export(
     if source != "deidentified":
         print("They are patients' data in clear: keep the folder where the reports are, and delete it when it is done")
 
-
+# %% ../../nbs/13_operate/cli.ipynb #9a15b051
 @annotations_app.command("import")
 def annotations_import(
     folder: Annotated[str, typer.Argument(help="with the labeled files")],

@@ -36,7 +36,7 @@ from medllm_nb.core import (
     stage,
     write_records,
 )
-from ..deidentify.annotations import AnnotatedText, read_annotations, write_annotations
+from ..deidentify.annotations import AnnotatedText, read_labeled, write_labeled
 from ..deidentify.decisions import resolve_overlaps
 from ..deidentify.detect import find_phi
 from ..deidentify.local_words import LocalLists, LocalWord, add_words, apply_lists_all, load_lists
@@ -82,7 +82,7 @@ def draw_sample(
     drawn = [ordered[int(start + i * step)] for i in range(size)]
     return chance.sample(drawn, len(drawn))
 
-# %% ../../nbs/10_privacy/phi_review.ipynb #cf8ec7c1
+# %% ../../nbs/10_privacy/phi_review.ipynb #cfbdcd98
 class PhiItem(Record):
     "A text to read, and (not on the page) the report behind it. Holds PHI: only written encrypted."
 
@@ -97,7 +97,7 @@ class PhiItem(Record):
     original: str
     found: list[Span]  # in the original, one for each of `replaced`
 
-# %% ../../nbs/10_privacy/phi_review.ipynb #0a64ed8f
+# %% ../../nbs/10_privacy/phi_review.ipynb #2abdae75
 def phi_items(
     drawn: list[DeidReport],
     originals: dict[str, Report],  # by report id
@@ -126,7 +126,7 @@ def phi_items(
         )
     return items
 
-
+# %% ../../nbs/10_privacy/phi_review.ipynb #2474ab4a
 def sample_fingerprint(
     items: list[PhiItem],
 ) -> str:
@@ -259,7 +259,7 @@ def bound_sentence(
     upper = ceil(1000 * miss_bound(texts, with_miss, confidence) - 1e-9) / 10
     return f"{texts} texts read, {with_miss} missed: below {upper:.1f}% with {confidence:.0%} confidence"
 
-# %% ../../nbs/10_privacy/phi_review.ipynb #2caaabe7
+# %% ../../nbs/10_privacy/phi_review.ipynb #4164aa97
 def review_result(
     items: list[PhiItem],
     marks: list[TextMarks],  # of those that were read
@@ -288,7 +288,7 @@ def review_result(
         "kinds": {e: dict(zip(("replaced", "wrong", "missed"), counts)) for e, counts in kinds.items()},
     }
 
-
+# %% ../../nbs/10_privacy/phi_review.ipynb #16ecac6b
 def kinds_table(
     result: dict,  # as `review_result` gives it
 ) -> pd.DataFrame:
@@ -300,7 +300,7 @@ def kinds_table(
     table["precision"] = (right / table.replaced).round(4)
     return table.reset_index()
 
-# %% ../../nbs/10_privacy/phi_review.ipynb #e4a9846d
+# %% ../../nbs/10_privacy/phi_review.ipynb #fc0bfccf
 def strata_table(
     items: list[PhiItem],
     marks: list[TextMarks],  # of those that were read
@@ -433,10 +433,10 @@ def run_score(
     here.write_plot("scores", table.round(4))
     return table
 
-# %% ../../nbs/10_privacy/phi_review.ipynb #7871be60
+# %% ../../nbs/10_privacy/phi_review.ipynb #783038e7
 SOURCES = ("found", "gold", "deidentified")
 
-
+# %% ../../nbs/10_privacy/phi_review.ipynb #9c14c344
 def export_annotations(
     folder: str | Path,  # to write into
     form: str,  # label-studio, brat or i2b2
@@ -454,10 +454,10 @@ def export_annotations(
         spans = {f.report_id: f.spans for f in read_records(here.artifact("deidentify/found"), FoundPhi, key)}
         reports = read_records(here.artifact("ingest/reports"), Report, key)
         documents = [AnnotatedText(r.report_id, r.text, spans[r.report_id]) for r in reports if r.report_id in spans]
-    write_annotations(folder, documents, form)
+    write_labeled(folder, documents, form)
     return len(documents)
 
-
+# %% ../../nbs/10_privacy/phi_review.ipynb #2c3f8e8a
 def import_annotations(
     folder: str | Path,
     form: str,  # label-studio, brat or i2b2
@@ -465,7 +465,7 @@ def import_annotations(
 ) -> tuple[int, Counter]:
     "(labeled reports stored, encrypted, as gold; labels left out by kind). `ValueError` names a wrong file."
     here, key = stage("review_phi", root), load_key("phi-at-rest")
-    documents, left_out = read_annotations(folder, form)
+    documents, left_out = read_labeled(folder, form)
     reports = here.artifact("ingest/reports")
     known = {r.report_id: r.patient_id for r in read_records(reports, Report, key)} if reports.is_dir() else {}
     gold = [

@@ -14,11 +14,11 @@ from medllm_nb.deidentify.annotations import (
     from_brat,
     from_i2b2,
     from_label_studio,
-    read_annotations,
+    read_labeled,
     to_brat,
     to_i2b2,
     to_label_studio,
-    write_annotations,
+    write_labeled,
 )
 
 WORDS = st.sampled_from(
@@ -65,8 +65,8 @@ def test_i2b2_keeps_the_text(document):
 @pytest.mark.parametrize("form", ANNOTATION_FORMATS)
 def test_files_keep_line_ends(form, tmp_path):
     document = AnnotatedText("r1", "A\r\nZoë\nB", [Span(start=3, end=6, entity="PERSON")])
-    write_annotations(tmp_path, [document], form)
-    assert read_annotations(tmp_path, form) == ([document], Counter())
+    write_labeled(tmp_path, [document], form)
+    assert read_labeled(tmp_path, form) == ([document], Counter())
 
 
 MOVED_XML = '<a><TEXT>A Zoë</TEXT><TAGS><NAME id="P0" start="1" end="4" text="Zoë" TYPE="DOCTOR"/></TAGS></a>'
@@ -89,7 +89,7 @@ def test_a_label_on_another_word_is_refused_with_the_files_name(form, name, cont
     (tmp_path / "r1.txt").write_text("A Zoë")
     (tmp_path / name).write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=name):
-        read_annotations(tmp_path, form)
+        read_labeled(tmp_path, form)
 
 
 def test_what_is_no_identifier_by_safe_harbor_is_left_out_and_counted():
