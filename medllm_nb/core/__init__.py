@@ -45,6 +45,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "parallel": [
             "EngineParams",
             "cores",
+            "load_cv2",
             "map_items",
             "map_local",
             "map_ray",

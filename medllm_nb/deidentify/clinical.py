@@ -250,7 +250,7 @@ def is_of_the_body(
     words: list[str],  # lower case
 ) -> bool:
     "Whether several plain words name a part of the body, a ward or an examination; no usual given name is among them."
-    known = body_words() | word_set("report_words")
+    known, words = body_words() | word_set("report_words"), [w for w in words if len(w) > 1]  # M. Wall is a person
     if len(words) < 2 or not any(w in known for w in words) or any(w in given_names() for w in words):
         return False
     return all(len(w) < 4 or w in known or is_word(w) for w in words)

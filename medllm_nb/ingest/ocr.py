@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Iterator
 
-from ..core import EncryptedCache
+from ..core import EncryptedCache, load_cv2
 from .contents import IngestError, MissingTool, Page
 from .parameters import IngestParams
 from medllm_nb.ingest.ruled_tables import (
@@ -50,7 +50,7 @@ def flatten_illumination(
     gray: "np.ndarray",  # uint8 (height, width), dark ink on light paper
 ) -> "np.ndarray":
     "The page divided by the brightness of its paper; an array of the same shape."
-    import cv2
+    cv2 = load_cv2()
     import numpy as np
 
     tenth = [max(1, side // 10) for side in gray.shape[::-1]]
@@ -66,7 +66,7 @@ def remove_specks(
     gray: "np.ndarray",  # uint8 (height, width)
 ) -> "np.ndarray":
     "The page after a 3x3 median if it is speckled, unchanged if it is not."
-    import cv2
+    cv2 = load_cv2()
 
     smooth = cv2.medianBlur(gray, 3)
     return smooth if float(cv2.absdiff(gray, smooth).mean()) > NOISY else gray
@@ -77,7 +77,7 @@ def skew_angle(
     most: float = 4.0,  # degrees to look through on either side
 ) -> float:
     "The angle in degrees by which a page is turned, from the sharpness of its row profile (Postl 1986)."
-    import cv2
+    cv2 = load_cv2()
     import numpy as np
 
     scale = 600 / gray.shape[0]
@@ -109,10 +109,9 @@ def prepare_image(
     min_height: int = 1800,  # pixels that the longer side shall have; a smaller page is enlarged
 ) -> "np.ndarray":
     "The page gray, without specks, large enough, evenly lit and level; a uint8 array (height, width)."
-    import cv2
+    cv2 = load_cv2()
     import numpy as np
 
-    cv2.setNumThreads(1)  # one page a core is faster than two cores a page
     gray = remove_specks(dark_on_light(np.asarray(image.convert("L"))))
     factor = min_height / max(gray.shape)
     if factor > 1:
@@ -130,7 +129,7 @@ def ink_map(
     width: int = 400,  # cells across
 ) -> "np.ndarray":
     "Where a coarse grid over the page holds ink; a bool array `width` wide."
-    import cv2
+    cv2 = load_cv2()
 
     scale = width / page.shape[1]
     small = cv2.resize(page, (width, max(1, round(page.shape[0] * scale))), interpolation=cv2.INTER_AREA)
@@ -256,7 +255,7 @@ def without_surroundings(
     dark: "np.ndarray",  # bool (height, width)
 ) -> "np.ndarray":
     "Dark pixels without what reaches in from the edges, such as the table below a photographed page, and solid areas."
-    import cv2
+    cv2 = load_cv2()
     import numpy as np
 
     height, width = dark.shape
@@ -329,7 +328,7 @@ def missed_cells(
     params: IngestParams,
 ) -> list[ScannedWord]:
     "The words of cells that hold ink and none of the page's words, each cell read alone."
-    import cv2
+    cv2 = load_cv2()
 
     read, missed = {cell_of(word, table) for word in words}, []
     places = [(row, column) for row in range(len(table.rows) - 1) for column in range(len(table.columns) - 1)]

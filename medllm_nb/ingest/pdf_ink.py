@@ -11,6 +11,7 @@ __all__ = ['SMALL_DPI', 'DARK', 'MIN_AREA', 'MIN_INK', 'JOINED', 'MOST_AREAS', '
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..core import load_cv2
 from .characters import dictionary_words
 from .contents import Page
 from .ocr import check_size, read_page
@@ -47,7 +48,7 @@ JOINED = 25  # pixels: letters and lines nearer than that are one area
 
 def ink_boxes(drawing: "np.ndarray") -> list[Box]:
     "Areas of a small drawing that hold enough ink for text, rules of tables left out; from top to bottom."
-    import cv2
+    cv2 = load_cv2()
     import numpy as np
 
     ink = (drawing < DARK).astype(np.uint8)

@@ -9,6 +9,8 @@ __all__ = ['RULE_DARK', 'SHORTEST_RULE', 'THICKEST_RULE', 'without_bars', 'find_
 # %% ../../nbs/02_ingest/ruled_tables.ipynb #d9253e90
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..core import load_cv2
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -23,7 +25,7 @@ def without_bars(
     bars: "np.ndarray",  # uint8 of 0 and 1: ink that is thicker than a rule
 ) -> "np.ndarray":
     "The runs outside bars; one that lies in a bar for a quarter is a gap between its letters, and no rule."
-    import cv2
+    cv2 = load_cv2()
     import numpy as np
 
     count, labels = cv2.connectedComponents(runs)
@@ -38,7 +40,7 @@ def find_rules(
     page: "np.ndarray",  # uint8 (height, width), level and evenly lit
 ) -> tuple["np.ndarray", "np.ndarray"]:
     "Where horizontal and where vertical rules stand; two uint8 arrays of 0 and 1."
-    import cv2
+    cv2 = load_cv2()
     import numpy as np
 
     ink = (page < RULE_DARK).astype(np.uint8)
@@ -76,7 +78,7 @@ def find_ruled_tables(
     rules: tuple["np.ndarray", "np.ndarray"],  # as `find_rules` gives them
 ) -> list[RuledTable]:
     "The tables and boxes that rules enclose, from top to bottom."
-    import cv2
+    cv2 = load_cv2()
     import numpy as np
 
     across, down = rules
@@ -97,7 +99,7 @@ def find_ruled_tables(
 
 def erase_rules(page: "np.ndarray", rules: tuple["np.ndarray", "np.ndarray"]) -> "np.ndarray":
     "The page with its rules made white."
-    import cv2
+    cv2 = load_cv2()
     import numpy as np
 
     return np.where(cv2.dilate(rules[0] | rules[1], np.ones((5, 5), np.uint8)) > 0, 255, page).astype(np.uint8)

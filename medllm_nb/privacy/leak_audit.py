@@ -21,6 +21,7 @@ from medllm_nb.deidentify.identifiers import (
     Identifier,
     address_parts,
     certain_identifiers,
+    without_title,
     fold_for_search,
     is_temperature,
     name_parts,
@@ -155,7 +156,7 @@ def patient_identifiers(
             sure.add(Identifier(report.patient_id, "MEDICAL_RECORD_NUMBER"))
         identifiers = known.setdefault(report.patient_id, set())
         identifiers |= sure | {p for k in sure for p in parts(k)}
-        identifiers |= {Identifier(report.text[s.start : s.end], s.entity) for s in found}
+        identifiers |= {Identifier(without_title(report.text[s.start : s.end]), s.entity) for s in found}
     return known
 
 # %% ../../nbs/10_privacy/leak_audit.ipynb #a7b61851

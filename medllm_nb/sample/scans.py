@@ -12,12 +12,11 @@ import re
 from collections import Counter
 from random import Random
 
-import cv2
 import numpy as np
 from PIL import Image
 from reportlab.lib.pagesizes import A5
 
-from ..core import GoldReport
+from ..core import GoldReport, load_cv2
 from .render import page_images, pdf_bytes
 
 # %% ../../nbs/01_sample/scans.ipynb #d8bdc7f2
@@ -27,6 +26,7 @@ def rotate_image(
     shade: int = 255,  # of what appears at the corners
 ) -> np.ndarray:
     "The page turned about its centre."
+    cv2 = load_cv2()
     height, width = image.shape
     return cv2.warpAffine(
         image,
@@ -39,6 +39,7 @@ def rotate_image(
 # %% ../../nbs/01_sample/scans.ipynb #6130a1f4
 def scan_image(page: Image.Image, rng: Random) -> Image.Image:
     "What a flatbed scanner makes of a page: skewed up to 0.8 degrees, speckled, grey or black and white."
+    cv2 = load_cv2()
     noise = np.random.default_rng(rng.getrandbits(32))
     image = cv2.GaussianBlur(rotate_image(np.array(page), rng.uniform(-0.8, 0.8)), (3, 3), 0.6).astype(float)
     image[:, : rng.randrange(2, 9)] *= 0.45  # the lid's shadow
@@ -66,6 +67,7 @@ def scan_pdf_bytes(gold: GoldReport, rng: Random) -> bytes:
 # %% ../../nbs/01_sample/scans.ipynb #ec51f495
 def _in_perspective(image: np.ndarray, desk: int, rng: Random) -> np.ndarray:
     "The image with its corners moved by up to 1.2% of its width."
+    cv2 = load_cv2()
     height, width = image.shape
     corners = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
     moved = corners + np.float32([[rng.uniform(-0.012, 0.012) * width for _ in "xy"] for _ in corners])
@@ -74,6 +76,7 @@ def _in_perspective(image: np.ndarray, desk: int, rng: Random) -> np.ndarray:
 
 def photo_image(page: Image.Image, rng: Random) -> Image.Image:
     "What a telephone makes of a page: tilted 0.5 to 3 degrees, unevenly lit, blurred, noisy, compressed."
+    cv2 = load_cv2()
     noise = np.random.default_rng(rng.getrandbits(32))
     desk = rng.randrange(60, 120)
     edge = 20
